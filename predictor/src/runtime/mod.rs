@@ -1,0 +1,75 @@
+//! The framework runtimes: each reads its model files and answers with a [`Model`]. To add one, write a file beside this one
+//! and name it in [`RUNTIMES`].
+
+pub mod sklearn;
+pub mod xgboost;
+
+use std::path::{Path, PathBuf};
+
+use weir_sdk::Model;
+
+/// Every runtime this build knows.
+pub static RUNTIMES: &[&dyn Runtime] = &[&sklearn::Sklearn, &xgboost::Xgboost];
+
+/// A framework: the formats it serves, the files it reads.
+pub trait Runtime: Sync {
+    /// The model format's name in a manifest, such as `sklearn`.
+    fn name(&self) -> &'static str;
+
+    /// The endings of the model files it looks for in a folder, without the dot.
+    fn extensions(&self) -> &'static [&'static str];
+
+    /// Reads one model file. Runs no code out of it.
+    ///
+    /// # Errors
+    /// A [`LoadError`] that names the file, what was met and what to do.
+    fn load(&self, file: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError>;
+}
+
+/// What a manifest may say about loading a model.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Classifiers answer probabilities where the caller names no output (KServe's `PREDICT_PROBA=true`).
+    pub predict_proba: bool,
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The folder holds no model file, or more than one.
+    #[error("{} holds {found} model files; exactly one is needed, ending in {wanted}", folder.display())]
+    Files {
+        /// The folder.
+        folder: PathBuf,
+        /// How many there are.
+        found: usize,
+        /// The endings looked for.
+        wanted: String,
+    },
+    /// The bytes are not what the format says.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was met, where, and what was expected.
+        reason: String,
+    },
+    /// The file is sound, but holds something this build does not serve.
+    #[error("{}: {what} is not supported; {advice}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What was met, by the framework's own name, and where it stands.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
+}

@@ -1,0 +1,79 @@
+//! The one request and the one answer that every protocol becomes, once, on the way in, and is made of, once, on the way out.
+
+use crate::Tensor;
+
+/// A parameter of the protocol: a scalar.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Parameter {
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    String(String),
+}
+
+/// Named parameters, in the order they were met. There are few, so a list beats a map.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parameters(pub Vec<(String, Parameter)>);
+
+impl Parameters {
+    /// Returns the parameter of that name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// An output the caller asks for by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestedOutput {
+    /// The output's name in the model's signature.
+    pub name: String,
+    /// Parameters of the protocol.
+    pub parameters: Parameters,
+}
+
+/// What a model is asked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InferRequest {
+    /// The caller's id, to be echoed; empty when there is none.
+    pub id: String,
+    /// Parameters of the request.
+    pub parameters: Parameters,
+    /// The inputs. Row-form V1 bodies give one unnamed tensor, or one tensor a column when the rows are objects.
+    pub inputs: Vec<Tensor>,
+    /// The outputs wanted; empty for the model's default.
+    pub outputs: Vec<RequestedOutput>,
+}
+
+impl InferRequest {
+    /// Creates a request of those inputs.
+    pub fn of(inputs: Vec<Tensor>) -> Self {
+        Self { inputs, ..Self::default() }
+    }
+
+    /// Returns the rows of the batch, by its first input.
+    pub fn rows(&self) -> usize {
+        self.inputs.first().map_or(0, Tensor::rows)
+    }
+}
+
+/// What a model answers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InferResponse {
+    /// The model that answered.
+    pub model_name: String,
+    /// Its version; empty when it has none.
+    pub model_version: String,
+    /// The request's id, or a new one.
+    pub id: String,
+    /// Parameters of the answer.
+    pub parameters: Parameters,
+    /// The outputs, in the order they were asked for.
+    pub outputs: Vec<Tensor>,
+}

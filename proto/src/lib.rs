@@ -1,0 +1,33 @@
+//! Every shape that crosses a process boundary: tensors, the V1 and V2 protocols, the mesh's own messages, manifests.
+//!
+//! This crate never awaits, reads no file, opens no socket and logs nothing: bytes in, typed values or an [`Error`] out.
+
+pub mod error;
+pub mod face;
+pub mod infer;
+pub mod json;
+pub mod manifest;
+pub mod oip;
+pub mod signature;
+pub mod tensor;
+pub mod v1;
+pub mod v2;
+
+pub use error::{Code, Error, Origin};
+pub use face::Face;
+pub use infer::{InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
+pub use signature::{Signature, TensorSpec};
+pub use tensor::{Buffer, Data, DataType, Tensor};
+
+/// Messages generated from `proto/*.proto`; a test proves them fresh.
+#[allow(missing_docs, clippy::all, rustdoc::all)]
+pub mod generated {
+    /// The Open Inference Protocol.
+    #[rustfmt::skip]
+    #[path = "inference.rs"]
+    pub mod inference;
+    /// What Weir's services say to each other.
+    #[rustfmt::skip]
+    #[path = "weir.mesh.v1.rs"]
+    pub mod mesh;
+}

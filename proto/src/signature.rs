@@ -1,0 +1,250 @@
+//! What a model takes and gives, and the check that a request fits: every mismatch is a text that names both sides.
+
+use crate::{Buffer, Data, DataType, Error, InferRequest, Tensor};
+
+/// One input or output of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name.
+    pub name: String,
+    /// Its element type.
+    pub datatype: DataType,
+    /// Its sizes, outermost first; -1 is any.
+    pub shape: Vec<i64>,
+}
+
+impl TensorSpec {
+    /// Creates a spec.
+    pub fn new(name: impl Into<String>, datatype: DataType, shape: impl Into<Vec<i64>>) -> Self {
+        Self { name: name.into(), datatype, shape: shape.into() }
+    }
+}
+
+/// What a model takes and gives. Answers `GET /v2/models/{name}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signature {
+    /// The framework and format, such as `sklearn_joblib`.
+    pub platform: String,
+    /// The inputs.
+    pub inputs: Vec<TensorSpec>,
+    /// The outputs it can give.
+    pub outputs: Vec<TensorSpec>,
+    /// How many of the outputs, from the first, are given when the caller names none; 0 for all.
+    pub default_outputs: usize,
+    /// The names of the columns of a tabular model's one matrix, when the file tells them: rows may then come as objects.
+    pub columns: Vec<String>,
+}
+
+impl Signature {
+    /// Returns the indices of the outputs a request asks for, in the order it asks.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming an output the model does not have, and those it has.
+    pub fn wanted(&self, request: &InferRequest) -> Result<Vec<usize>, Error> {
+        if request.outputs.is_empty() {
+            let count = if self.default_outputs == 0 { self.outputs.len() } else { self.default_outputs };
+            return Ok((0..count.min(self.outputs.len())).collect());
+        }
+        let find = |name: &str| self.outputs.iter().position(|output| output.name == name);
+        request
+            .outputs
+            .iter()
+            .map(|wanted| {
+                find(&wanted.name).ok_or_else(|| {
+                    let known: Vec<_> = self.outputs.iter().map(|it| format!("`{}`", it.name)).collect();
+                    Error::invalid(format!(
+                        "unexpected inference output `{}`; the model has {}",
+                        wanted.name,
+                        known.join(", ")
+                    ))
+                })
+            })
+            .collect()
+    }
+
+    /// Fits a request's tensors to the inputs: by name, or the only one whatever it is called; columns become the one
+    /// matrix of a tabular model; integers become floats where floats are wanted. Shapes are checked, the batch is not empty.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming the input, what was met and what was expected.
+    pub fn bind(&self, request: &mut InferRequest) -> Result<Vec<Tensor>, Error> {
+        let given = std::mem::take(&mut request.inputs);
+        if let [spec] = self.inputs.as_slice() {
+            let tensor = match <[Tensor; 1]>::try_from(given) {
+                Ok([tensor]) if self.columns.len() != 1 || tensor.name != self.columns[0] => tensor,
+                Ok([column]) => stack(&self.columns, vec![column])?,
+                Err(columns) if !self.columns.is_empty() => stack(&self.columns, columns)?,
+                Err(given) => return Err(wrong_inputs(&self.inputs, &given)),
+            };
+            return Ok(vec![fit(spec, tensor)?]);
+        }
+        let mut given: Vec<_> = given.into_iter().map(Some).collect();
+        let mut bound = Vec::with_capacity(self.inputs.len());
+        for spec in &self.inputs {
+            let found = given.iter_mut().find(|it| it.as_ref().is_some_and(|tensor| tensor.name == spec.name));
+            match found.and_then(Option::take) {
+                Some(tensor) => bound.push(fit(spec, tensor)?),
+                None => {
+                    let rest: Vec<_> = given.into_iter().flatten().chain(bound).collect();
+                    return Err(wrong_inputs(&self.inputs, &rest));
+                }
+            }
+        }
+        Ok(bound)
+    }
+}
+
+fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
+    let names = |it: Vec<&str>| it.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let want = names(specs.iter().map(|it| it.name.as_str()).collect());
+    let got = names(given.iter().map(|it| it.name.as_str()).collect());
+    Error::invalid(format!("the model takes the inputs {want}, got {}", if got.is_empty() { "none" } else { &got }))
+}
+
+/// Makes the `[rows, columns]` matrix of a tabular model out of a tensor a column.
+fn stack(names: &[String], given: Vec<Tensor>) -> Result<Tensor, Error> {
+    let rows = given.first().map_or(0, Tensor::rows);
+    let mut matrix = vec![0.0; rows.saturating_mul(names.len())];
+    for (at, name) in names.iter().enumerate() {
+        let Some(column) = given.iter().find(|it| &it.name == name) else {
+            let got: Vec<_> = given.iter().map(|it| format!("`{}`", it.name)).collect();
+            let want = names.join("`, `");
+            return Err(Error::invalid(format!(
+                "column `{name}` is missing; the model takes `{want}`, got {}",
+                got.join(", ")
+            )));
+        };
+        if column.rows() != rows || column.data.len() != rows {
+            return Err(Error::invalid(format!(
+                "column `{name}` has shape {:?}, expected one value in each of {rows} rows",
+                column.shape
+            )));
+        }
+        let values = column.data.to_f64().ok_or_else(|| not_numbers(name, column.datatype(), DataType::Fp64))?;
+        for (row, value) in values.into_iter().enumerate() {
+            matrix[row * names.len() + at] = value;
+        }
+    }
+    Ok(Tensor::fp64("", vec![rows, names.len()], matrix))
+}
+
+fn not_numbers(name: &str, got: DataType, want: DataType) -> Error {
+    Error::invalid(format!("input `{name}` has datatype {got}, the model wants {want}"))
+}
+
+fn fit(spec: &TensorSpec, mut tensor: Tensor) -> Result<Tensor, Error> {
+    check_shape(spec, &tensor)?;
+    tensor.data = cast(&spec.name, tensor.data, spec.datatype)?;
+    Ok(tensor)
+}
+
+fn check_shape(spec: &TensorSpec, tensor: &Tensor) -> Result<(), Error> {
+    let fits = spec.shape.len() == tensor.shape.len()
+        && spec.shape.iter().zip(&tensor.shape).all(|(&want, &got)| want < 0 || usize::try_from(want) == Ok(got));
+    if !fits {
+        // The mistake everybody makes, told in the words everybody knows.
+        if let ([_, want], [_, got]) = (spec.shape.as_slice(), tensor.shape.as_slice()) {
+            return Err(Error::invalid(format!(
+                "input `{}` has {got} features a row, the model expects {want}",
+                spec.name
+            )));
+        }
+        return Err(Error::invalid(format!(
+            "input `{}` has shape {:?}, the model expects {:?}",
+            spec.name, tensor.shape, spec.shape
+        )));
+    }
+    if tensor.data.is_empty() {
+        return Err(Error::invalid(format!("input `{}` is empty: at least one row is needed", spec.name)));
+    }
+    Ok(())
+}
+
+/// Casts without loss of meaning: any number to a float, an integer to an integer it fits. Never a float to an integer.
+fn cast(name: &str, data: Data, want: DataType) -> Result<Data, Error> {
+    let got = data.datatype();
+    if got == want {
+        return Ok(data);
+    }
+    let refuse = || not_numbers(name, got, want);
+    match want {
+        DataType::Fp64 => Ok(Data::Fp64(data.to_f64().ok_or_else(refuse)?.into())),
+        DataType::Fp32 => {
+            let values: Vec<f32> = match &data {
+                Data::Fp64(values) => values.iter().map(|&v| v as f32).collect(),
+                other => other.to_f64().ok_or_else(refuse)?.into_iter().map(|v| v as f32).collect(),
+            };
+            Ok(Data::Fp32(values.into()))
+        }
+        DataType::Int64 | DataType::Int32 | DataType::Int16 | DataType::Int8 => integers(name, &data, want),
+        DataType::Uint64 | DataType::Uint32 | DataType::Uint16 | DataType::Uint8 => integers(name, &data, want),
+        DataType::Bool | DataType::Fp16 | DataType::Bf16 | DataType::Bytes => Err(refuse()),
+    }
+}
+
+fn integers(name: &str, data: &Data, want: DataType) -> Result<Data, Error> {
+    let wide: Vec<i128> = match data {
+        Data::Uint8(it) => it.iter().map(|&v| v.into()).collect(),
+        Data::Uint16(it) => it.iter().map(|&v| v.into()).collect(),
+        Data::Uint32(it) => it.iter().map(|&v| v.into()).collect(),
+        Data::Uint64(it) => it.iter().map(|&v| v.into()).collect(),
+        Data::Int8(it) => it.iter().map(|&v| v.into()).collect(),
+        Data::Int16(it) => it.iter().map(|&v| v.into()).collect(),
+        Data::Int32(it) => it.iter().map(|&v| v.into()).collect(),
+        Data::Int64(it) => it.iter().map(|&v| v.into()).collect(),
+        _ => return Err(not_numbers(name, data.datatype(), want)),
+    };
+    fn narrow<T: TryFrom<i128>>(wide: &[i128]) -> Option<Buffer<T>> {
+        wide.iter().map(|&v| T::try_from(v).ok()).collect::<Option<Vec<T>>>().map(Into::into)
+    }
+    let fitted = match want {
+        DataType::Int8 => narrow(&wide).map(Data::Int8),
+        DataType::Int16 => narrow(&wide).map(Data::Int16),
+        DataType::Int32 => narrow(&wide).map(Data::Int32),
+        DataType::Int64 => narrow(&wide).map(Data::Int64),
+        DataType::Uint8 => narrow(&wide).map(Data::Uint8),
+        DataType::Uint16 => narrow(&wide).map(Data::Uint16),
+        DataType::Uint32 => narrow(&wide).map(Data::Uint32),
+        DataType::Uint64 => narrow(&wide).map(Data::Uint64),
+        _ => None,
+    };
+    fitted.ok_or_else(|| Error::invalid(format!("input `{name}` holds an integer outside {want}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn iris() -> Signature {
+        Signature {
+            inputs: vec![TensorSpec::new("input-0", DataType::Fp64, [-1, 2])],
+            columns: vec!["a".to_owned(), "b".to_owned()],
+            ..Signature::default()
+        }
+    }
+
+    fn bind(inputs: Vec<Tensor>) -> Result<Vec<Tensor>, String> {
+        iris().bind(&mut InferRequest::of(inputs)).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn columns_become_the_matrix_in_the_models_order() {
+        let b = Tensor::new("b", [2], Data::Int64(vec![3, 4].into()));
+        let a = Tensor::fp64("a", [2], vec![1.0, 2.0]);
+        let bound = bind(vec![b, a]).unwrap();
+        assert_eq!(bound[0].shape, [2, 2]);
+        assert_eq!(bound[0].data, Data::Fp64(vec![1.0, 3.0, 2.0, 4.0].into()));
+    }
+
+    #[test]
+    fn a_mismatch_names_both_sides() {
+        let text = bind(vec![Tensor::fp64("x", [1, 3], vec![0.0; 3])]).unwrap_err();
+        assert_eq!(text, "input `input-0` has 3 features a row, the model expects 2");
+        let text = bind(vec![Tensor::strings("x", [1, 2], vec!["u".into(), "v".into()])]).unwrap_err();
+        assert_eq!(text, "input `input-0` has datatype BYTES, the model wants FP64");
+        let text = bind(vec![Tensor::fp64("a", [1], vec![0.0]), Tensor::fp64("c", [1], vec![0.0])]).unwrap_err();
+        assert_eq!(text, "column `b` is missing; the model takes `a`, `b`, got `a`, `c`");
+        let text = bind(vec![Tensor::fp64("x", [0, 2], vec![])]).unwrap_err();
+        assert_eq!(text, "input `input-0` is empty: at least one row is needed");
+    }
+}

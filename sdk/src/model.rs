@@ -1,0 +1,25 @@
+//! What a model is: tensors in, tensors out, nothing of HTTP, gRPC or JSON.
+
+use std::time::Duration;
+
+use weir_proto::{Error, Signature, Tensor};
+
+/// A loaded model. It is shared by every request, so prediction takes `&self`.
+pub trait Model: Send + Sync + 'static {
+    /// What the model takes and gives.
+    fn signature(&self) -> &Signature;
+
+    /// Predicts. `inputs` fit the signature: as many, in its order, shapes and data types checked. `wanted` are indices into
+    /// the signature's outputs; the answer holds just those, in that order.
+    ///
+    /// # Errors
+    /// `InvalidInput` for values the model cannot take, `Inference` when the model itself fails.
+    fn predict(&self, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>, Error>;
+
+    /// About how long a prediction of that many rows takes. Short work runs where it is; longer work goes to the model's
+    /// own threads, so that it never holds up the thread that moves other callers' bytes.
+    fn cost(&self, rows: usize) -> Duration {
+        let _ = rows;
+        Duration::ZERO
+    }
+}
