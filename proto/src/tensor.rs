@@ -118,7 +118,7 @@ impl<T: Pod> Buffer<T> {
             Ok(_) => Some(Self(Repr::Lent(bytes))),
             Err(bytemuck::PodCastError::TargetAlignmentGreaterAndInputNotAligned) => {
                 let whole = bytes.len().checked_rem(size_of::<T>()) == Some(0);
-                whole.then(|| Self(Repr::Owned(bytemuck::pod_collect_to_vec(&bytes))))
+                whole.then(|| Self(Repr::Owned(collect(&bytes))))
             }
             Err(_) => None,
         }
@@ -145,9 +145,16 @@ impl<T: Pod> Buffer<T> {
     pub fn into_vec(self) -> Vec<T> {
         match self.0 {
             Repr::Owned(values) => values,
-            Repr::Lent(bytes) => bytemuck::pod_collect_to_vec(&bytes),
+            Repr::Lent(bytes) => collect(&bytes),
         }
     }
+}
+
+/// Copies whole elements out of bytes that may lie anywhere.
+fn collect<T: Pod>(bytes: &[u8]) -> Vec<T> {
+    let mut values = vec![T::zeroed(); bytes.len() / size_of::<T>()];
+    bytemuck::cast_slice_mut(&mut values).copy_from_slice(bytes);
+    values
 }
 
 impl<T: Pod> Deref for Buffer<T> {

@@ -1,10 +1,34 @@
 //! What every service stands on, and all that a custom model, transformer or explainer needs.
+//!
+//! This crate alone names axum and tonic: whoever implements [`Model`], [`Transform`] or [`Explain`] never sees HTTP, gRPC or
+//! JSON. It keeps no state of the process but the tracing subscriber: registries, configuration and clients are passed in.
 
+pub mod call;
+pub mod client;
 pub mod explain;
+pub mod flags;
+mod grpc;
+pub mod host;
+mod id;
+pub mod metrics;
 pub mod model;
+pub mod run;
+pub mod server;
+pub mod storage;
+pub mod telemetry;
 pub mod transform;
+pub mod workers;
 
+pub use call::{BoxFuture, Call, Context, Handle, Metadata, ModelStatus, Payload, Verb};
+pub use client::{Peer, Target};
 pub use explain::{Explain, Explanation, Inquiry, Next};
+pub use flags::{Env, Launch, ServerFlags};
+pub use metrics::Metrics;
 pub use model::Model;
+pub use run::{BuildError, Service, main};
+pub use server::{Drain, Limits, Running, Server, Sockets};
 pub use transform::{Implements, Transform};
 pub use weir_proto as proto;
+pub use weir_proto::{
+    Code, Data, DataType, Error, Face, InferRequest, InferResponse, Origin, Signature, Tensor, TensorSpec,
+};

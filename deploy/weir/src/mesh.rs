@@ -1,0 +1,151 @@
+//! The mesh in this process: every service on a loopback port of its own, the router at the front door.
+
+use std::net::SocketAddr;
+
+use weir_sdk::server::BindError;
+use weir_sdk::{BuildError, Drain, Env, Running, ServerFlags, Sockets};
+
+use crate::component::Kind;
+use crate::plan::{ComponentPlan, Plan};
+
+/// Where the front door is.
+#[derive(Debug, Clone)]
+pub struct MeshOptions {
+    /// The flags of the router's server.
+    pub door: ServerFlags,
+}
+
+/// Why the mesh cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum MeshError {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A component cannot be built.
+    #[error("{component}: {source}")]
+    Build {
+        /// Which one.
+        component: &'static str,
+        /// Why.
+        source: BuildError,
+    },
+}
+
+/// A mesh that runs.
+pub struct Mesh {
+    router: Running,
+    others: Vec<(String, Running)>,
+    drain: Drain,
+}
+
+/// A component, and the address it will have.
+pub(crate) struct Placed<S> {
+    pub(crate) service: usize,
+    pub(crate) revision: usize,
+    pub(crate) plan: ComponentPlan,
+    pub(crate) address: String,
+    pub(crate) seat: S,
+}
+
+impl Mesh {
+    /// Starts every service. It returns when all listen; models load meanwhile.
+    ///
+    /// # Errors
+    /// [`MeshError`].
+    pub async fn start(plan: &Plan, options: &MeshOptions) -> Result<Self, MeshError> {
+        let door = Sockets::bind(&options.door, &Env::default()).await?;
+        let door_address = reachable(door.http_addr()).to_string();
+        let mut placed = Vec::new();
+        for (service, revision, component) in components(plan) {
+            let sockets = Sockets::bind(&ServerFlags::loopback(), &Env::default()).await?;
+            let address = sockets.http_addr().to_string();
+            placed.push(Placed { service, revision, plan: component.clone(), address, seat: sockets });
+        }
+        let routes = routes(plan, &placed);
+        let mut others = Vec::with_capacity(placed.len());
+        for it in placed {
+            let kind = it.plan.kind;
+            let mut launch = it.plan.launch;
+            launch.args.extend(addresses(kind, &door_address));
+            let built = kind.build()(&launch);
+            let service = built.map_err(|source| MeshError::Build { component: kind.name(), source })?;
+            others.push((format!("{} {}", kind.name(), plan.services[it.service].name), service.start(it.seat)));
+        }
+        let launch = weir_sdk::Launch { args: vec!["--routes".to_owned(), routes], env: Env::default() };
+        let built = weir_router::build(&launch);
+        let mut service = built.map_err(|source| MeshError::Build { component: "router", source })?;
+        service.flags = options.door.clone();
+        Ok(Self { router: service.start(door), others, drain: (&options.door).into() })
+    }
+
+    /// The address of the front door.
+    pub fn http(&self) -> SocketAddr {
+        self.router.http
+    }
+
+    /// The router's server.
+    pub fn router(&self) -> &Running {
+        &self.router
+    }
+
+    /// Every other service: its kind and model, and its server.
+    pub fn components(&self) -> impl Iterator<Item = (&str, &Running)> {
+        self.others.iter().map(|(name, running)| (name.as_str(), running))
+    }
+
+    /// Ends well: first the front door, then what stands behind it. Returns whether all work ended in time.
+    pub async fn drain(self) -> bool {
+        let mut clean = self.router.drain(self.drain).await;
+        let behind = Drain { lame_duck: std::time::Duration::ZERO, ..self.drain };
+        for (_, running) in self.others {
+            clean &= running.drain(behind).await;
+        }
+        clean
+    }
+}
+
+/// Every component of a plan with its service's and revision's index.
+pub(crate) fn components(plan: &Plan) -> impl Iterator<Item = (usize, usize, &ComponentPlan)> {
+    plan.services.iter().enumerate().flat_map(|(service, it)| {
+        it.revisions.iter().enumerate().flat_map(move |(revision, it)| {
+            it.components.iter().map(move |component| (service, revision, component))
+        })
+    })
+}
+
+/// The arguments that tell a component where others are.
+pub(crate) fn addresses(kind: Kind, door: &str) -> Vec<String> {
+    match kind {
+        // Explanations ask through the chain, so that they are made in the space the client sees.
+        Kind::Explainer => vec!["--predictor_host".to_owned(), door.to_owned()],
+        Kind::Predictor | Kind::Transformer | Kind::Router => Vec::new(),
+    }
+}
+
+/// The router's `--routes`.
+pub(crate) fn routes<S>(plan: &Plan, placed: &[Placed<S>]) -> String {
+    let services = plan.services.iter().enumerate().map(|(service, it)| {
+        let revisions = it.revisions.iter().enumerate().map(|(revision, it)| {
+            let mine = placed.iter().filter(|it| it.service == service && it.revision == revision);
+            let hosts: Vec<_> = mine.map(|it| format!("{}: \"{}\"", it.plan.kind.name(), it.address)).collect();
+            format!("{{name: \"{}\", weight: {}, {}}}", it.name, it.weight, hosts.join(", "))
+        });
+        let revisions: Vec<_> = revisions.collect();
+        format!(
+            "{{name: \"{}\", timeout_seconds: {}, revisions: [{}]}}",
+            it.name,
+            it.timeout_seconds,
+            revisions.join(", ")
+        )
+    });
+    format!("[{}]", services.collect::<Vec<_>>().join(", "))
+}
+
+/// Where a server that listens on every address is reached from this host.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let ip = if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+    SocketAddr::new(ip, address.port())
+}

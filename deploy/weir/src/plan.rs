@@ -1,0 +1,240 @@
+//! From a manifest to what has to be started: which service, with which arguments and environment.
+
+use std::path::{Path, PathBuf};
+
+use weir_proto::document::{Position, Problem, Severity};
+use weir_proto::manifest::{self, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer};
+use weir_sdk::{Launch, storage};
+
+use crate::component::Kind;
+use crate::sources::{self, Source};
+
+/// The folder a pod finds its model in.
+const MODEL_FOLDER: &str = "/mnt/models";
+
+/// Everything a set of manifests asks for.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The services, in the order they were written.
+    pub services: Vec<ServicePlan>,
+}
+
+impl Plan {
+    /// Reads manifests: files, folders, or `-`.
+    ///
+    /// # Errors
+    /// The problems, one a line, when one of them is an error; or why a file cannot be read.
+    pub fn of_files(files: &[PathBuf]) -> Result<Self, String> {
+        let sources = sources::read(files).map_err(|error| error.to_string())?;
+        let (plan, problems) = read(&sources);
+        if has_errors(&problems) {
+            return Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        }
+        Ok(plan)
+    }
+}
+
+/// One InferenceService.
+#[derive(Debug)]
+pub struct ServicePlan {
+    /// Its name, which is also its model's.
+    pub name: String,
+    /// Its revisions; the weights sum to 100.
+    pub revisions: Vec<RevisionPlan>,
+    /// How many seconds a request may take.
+    pub timeout_seconds: u64,
+}
+
+/// One revision of a service.
+#[derive(Debug)]
+pub struct RevisionPlan {
+    /// `default`, `canary`, or the canary's own name.
+    pub name: String,
+    /// Its share of the traffic in percent.
+    pub weight: u8,
+    /// What it is made of: a predictor, and perhaps a transformer and an explainer.
+    pub components: Vec<ComponentPlan>,
+}
+
+/// One component: all that its service is started with, but for addresses.
+#[derive(Debug, Clone)]
+pub struct ComponentPlan {
+    pub(crate) kind: Kind,
+    /// Its arguments and environment.
+    pub launch: Launch,
+    /// What `weir validate` says of it, such as the runtime a model gets and why.
+    pub note: String,
+}
+
+/// Reads manifests into a plan. The plan is complete only when no problem is an error.
+pub(crate) fn read(sources: &[Source]) -> (Plan, Vec<Problem>) {
+    let mut plan = Plan::default();
+    let mut problems = Vec::new();
+    for source in sources {
+        let (services, met) = manifest::parse(&source.name, &source.text);
+        problems.extend(met);
+        let mut planner = Planner { source, problems: &mut problems };
+        for service in services {
+            if plan.services.iter().any(|it| it.name == service.name) {
+                let message = format!("a service named `{}` was there before; models are routed by name", service.name);
+                planner.error(service.at, "metadata.name", message);
+                continue;
+            }
+            plan.services.push(planner.service(service));
+        }
+    }
+    if plan.services.is_empty() && !has_errors(&problems) {
+        let file = sources.first().map(|it| it.name.clone()).unwrap_or_default();
+        let at = Position { line: 1, column: 1 };
+        let message = "no InferenceService here".to_owned();
+        problems.push(Problem { severity: Severity::Error, file, at, field: String::new(), message });
+    }
+    (plan, problems)
+}
+
+pub(crate) fn has_errors(problems: &[Problem]) -> bool {
+    problems.iter().any(|it| it.severity == Severity::Error)
+}
+
+struct Planner<'a> {
+    source: &'a Source,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Planner<'_> {
+    fn error(&mut self, at: Position, field: &str, message: impl Into<String>) {
+        self.problems.push(Problem {
+            severity: Severity::Error,
+            file: self.source.name.clone(),
+            at,
+            field: field.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    fn service(&mut self, service: InferenceService) -> ServicePlan {
+        let timeout = service.revisions.first().and_then(|it| it.predictor.timeout_s);
+        let revisions = service.revisions.into_iter().map(|it| self.revision(&service.name, it)).collect();
+        ServicePlan { name: service.name, revisions, timeout_seconds: timeout.unwrap_or(60) }
+    }
+
+    fn revision(&mut self, model: &str, revision: manifest::Revision) -> RevisionPlan {
+        let at = revision.predictor.at;
+        let mut components = Vec::with_capacity(3);
+        components.extend(match revision.predictor.serving {
+            Serving::Model(spec) => self.model(model, spec),
+            Serving::Container(container) => self.container(model, Kind::Predictor, container),
+        });
+        components.extend(match revision.transformer {
+            None => None,
+            Some(Transformer::Steps { pre_and_post, at }) => {
+                let args = vec!["--steps".to_owned(), pre_and_post.to_json()];
+                self.component(Kind::Transformer, model, args, Vec::new(), at)
+            }
+            Some(Transformer::Container(container)) => self.container(model, Kind::Transformer, container),
+        });
+        components.extend(match revision.explainer {
+            None => None,
+            Some(Explainer::Method { method, storage_uri, config, at }) => {
+                let mut args = vec!["--method".to_owned(), method];
+                if let Some(folder) = storage_uri.and_then(|uri| self.locate(&uri, at, "explainer.storageUri")) {
+                    args.extend(["--storage_uri".to_owned(), folder]);
+                }
+                if let Some(config) = config {
+                    args.extend(["--config".to_owned(), config.to_json()]);
+                }
+                self.component(Kind::Explainer, model, args, Vec::new(), at)
+            }
+            Some(Explainer::Container(container)) => self.container(model, Kind::Explainer, container),
+        });
+        if components.iter().all(|it| it.kind != Kind::Predictor) && !has_errors(self.problems) {
+            self.error(at, "spec.predictor", "the predictor cannot be started");
+        }
+        RevisionPlan { name: revision.name, weight: revision.weight, components }
+    }
+
+    fn model(&mut self, model: &str, spec: ModelSpec) -> Option<ComponentPlan> {
+        if let Err(error) = weir_predictor::find(&spec.format) {
+            self.error(spec.at, "predictor.model.modelFormat.name", error.to_string());
+            return None;
+        }
+        let Some(uri) = spec.storage_uri else {
+            self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
+            return None;
+        };
+        let folder = self.locate(&uri, spec.at, "predictor.model.storageUri")?;
+        let mut args = vec!["--model_format".to_owned(), spec.format.clone(), "--model_dir".to_owned(), folder];
+        args.extend(spec.args);
+        let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
+        plan.note = format!("runtime `{0}`, because modelFormat.name is `{0}`", spec.format);
+        Some(plan)
+    }
+
+    /// A container of Weir's own services is started here as one of them; any other needs a container engine.
+    fn container(&mut self, model: &str, kind: Kind, container: Container) -> Option<ComponentPlan> {
+        let component = kind.name();
+        match container.weir_component().and_then(Kind::from_name) {
+            Some(found) if found == kind => {}
+            Some(found) => {
+                let message = format!("image `{}` is a {}, expected a {component}", container.image, found.name());
+                self.error(container.at, component, message);
+                return None;
+            }
+            None => {
+                let message = format!(
+                    "image `{}` needs a container engine; here run images whose name ends in `weir-{component}`",
+                    container.image
+                );
+                self.error(container.at, component, message);
+                return None;
+            }
+        }
+        let mut env = container.env;
+        let mut args = container.args;
+        if let Some(uri) = &container.storage_uri {
+            let folder = self.locate(uri, container.at, component)?;
+            for text in args.iter_mut().chain(env.iter_mut().map(|(_, value)| value)) {
+                *text = text.replace(MODEL_FOLDER, &folder);
+            }
+            env.retain(|(name, _)| name != "STORAGE_URI");
+            env.push(("STORAGE_URI".to_owned(), folder));
+        }
+        self.component(kind, model, args, env, container.at)
+    }
+
+    /// The plan of a component, once its service has said that it can be built so.
+    fn component(
+        &mut self,
+        kind: Kind,
+        model: &str,
+        args: Vec<String>,
+        env: Vec<(String, String)>,
+        at: Position,
+    ) -> Option<ComponentPlan> {
+        let mut all = args;
+        all.extend(["--model_name".to_owned(), model.to_owned()]);
+        let launch = Launch { args: all, env: env.into_iter().collect() };
+        let mut trial = launch.clone();
+        if kind == Kind::Explainer {
+            // Its address is not known before the router's sockets are bound.
+            trial.args.extend(["--predictor_host".to_owned(), "127.0.0.1:1".to_owned()]);
+        }
+        if let Err(error) = kind.build()(&trial) {
+            let text = error.to_string();
+            self.error(at, kind.name(), text.trim_end());
+            return None;
+        }
+        Some(ComponentPlan { kind, launch, note: String::new() })
+    }
+
+    fn locate(&mut self, uri: &str, at: Position, field: &str) -> Option<String> {
+        let base: &Path = &self.source.base;
+        match storage::locate(uri, base) {
+            Ok(path) => Some(path.display().to_string()),
+            Err(error) => {
+                self.error(at, field, error.to_string());
+                None
+            }
+        }
+    }
+}

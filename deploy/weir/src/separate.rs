@@ -1,0 +1,166 @@
+//! The mesh as processes: each service this program again, as its subcommand. One that dies is started again; the others
+//! stay up.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use crate::component::Kind;
+use crate::mesh::{MeshOptions, Placed, addresses, components, reachable, routes};
+use crate::plan::Plan;
+
+/// Waits between two starts of a service that dies: from the first to the last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// A service that lived this long died of something new.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// Processes that run.
+pub(crate) struct Separate {
+    stop: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// The front door.
+    pub(crate) http: SocketAddr,
+    /// Every process: its kind and model, its address, its number.
+    pub(crate) processes: Vec<(String, String, u32)>,
+}
+
+struct Process {
+    name: String,
+    command: Command,
+}
+
+impl Separate {
+    /// Starts every service as a process. `env` is given to each of them beside what the manifest says.
+    pub(crate) async fn start(plan: &Plan, options: &MeshOptions) -> io::Result<Self> {
+        let door = door_ports(options)?;
+        let door_address = reachable(door.http).to_string();
+        let mut placed = Vec::new();
+        for (service, revision, component) in components(plan) {
+            let seat = free_ports()?;
+            let address = seat.http.to_string();
+            placed.push(Placed { service, revision, plan: component.clone(), address, seat });
+        }
+        let mut processes = Vec::with_capacity(placed.len() + 1);
+        let router_args = vec!["--routes".to_owned(), routes(plan, &placed)];
+        for it in placed {
+            let mut args = it.plan.launch.args.clone();
+            args.extend(addresses(it.plan.kind, &door_address));
+            let mut command = command(it.plan.kind, args, &it.seat)?;
+            command.envs(it.plan.launch.env.iter());
+            let name = format!("{} {}", it.plan.kind.name(), plan.services[it.service].name);
+            processes.push((Process { name, command }, it.address));
+        }
+        let mut command = command(Kind::Router, router_args, &door)?;
+        command.args(["--max_body_bytes", &options.door.max_body_bytes.to_string()]);
+        command.args(["--max_in_flight", &options.door.max_in_flight.to_string()]);
+        processes.push((Process { name: "router".to_owned(), command }, door_address));
+        Self::supervise_all(processes, door.http)
+    }
+
+    fn supervise_all(processes: Vec<(Process, String)>, http: SocketAddr) -> io::Result<Self> {
+        let (stop, stopping) = watch::channel(false);
+        let mut all = Self { stop, tasks: Vec::new(), http, processes: Vec::new() };
+        for (mut process, address) in processes {
+            let child = process.command.spawn()?;
+            all.processes.push((process.name.clone(), address, child.id().unwrap_or_default()));
+            all.tasks.push(tokio::spawn(supervise(process, child, stopping.clone())));
+        }
+        Ok(all)
+    }
+
+    /// Ends every process well: SIGTERM, and time to drain.
+    pub(crate) async fn drain(self) {
+        // Fails only when every supervisor is gone already.
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+/// Keeps one service alive until it is told to stop.
+async fn supervise(mut process: Process, mut child: Child, mut stopping: watch::Receiver<bool>) {
+    let mut backoff = BACKOFF.0;
+    loop {
+        let started = Instant::now();
+        tokio::select! {
+            status = child.wait() => match status {
+                Ok(status) => tracing::warn!("{} ended ({status}); it is started again", process.name),
+                Err(error) => tracing::error!(%error, "cannot wait for {}", process.name),
+            },
+            () = stopped(&mut stopping) => return end(&process.name, child).await,
+        }
+        backoff = if started.elapsed() > STABLE { BACKOFF.0 } else { backoff };
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = stopped(&mut stopping) => return,
+            }
+            backoff = (backoff * 2).min(BACKOFF.1);
+            match process.command.spawn() {
+                Ok(again) => {
+                    tracing::info!(pid = again.id(), "{} is started again", process.name);
+                    child = again;
+                    break;
+                }
+                Err(error) => tracing::error!(%error, "cannot start {}", process.name),
+            }
+        }
+    }
+}
+
+/// Waits for the word to stop, or for the last one who could give it to be gone.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Ends one process: its standard input is closed, which it takes as the word to drain.
+async fn end(name: &str, mut child: Child) {
+    drop(child.stdin.take());
+    if tokio::time::timeout(Duration::from_secs(35), child.wait()).await.is_err() {
+        tracing::warn!("{name} did not end in time and is killed");
+        let _ = child.kill().await;
+    }
+}
+
+fn command(kind: Kind, args: Vec<String>, ports: &Ports) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(kind.name()).args(args);
+    command.args(["--host", &ports.http.ip().to_string()]);
+    command.args(["--http_port", &ports.http.port().to_string()]);
+    command.args(["--grpc_port", &ports.grpc.to_string(), "--admin_port", &ports.admin.to_string()]);
+    command.args(["--lame_duck_seconds", "0", "--until_stdin_ends"]);
+    command.stdin(Stdio::piped()).kill_on_drop(true);
+    // Ctrl-C on a terminal reaches the whole group; the supervisor alone decides who ends when.
+    command.process_group(0);
+    Ok(command)
+}
+
+struct Ports {
+    http: SocketAddr,
+    grpc: u16,
+    admin: u16,
+}
+
+/// Free ports of the loopback interface. They are free a moment later, too, unless somebody is very quick; then the service
+/// says so and is started again.
+fn free_ports() -> io::Result<Ports> {
+    let sockets = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    let [http, grpc, admin] = &sockets;
+    Ok(Ports { http: http.local_addr()?, grpc: grpc.local_addr()?.port(), admin: admin.local_addr()?.port() })
+}
+
+fn door_ports(options: &MeshOptions) -> io::Result<Ports> {
+    let bind = |port: u16| TcpListener::bind((options.door.host.as_str(), port));
+    let sockets = [
+        bind(options.door.http_port.unwrap_or(8080))?,
+        bind(options.door.grpc_port)?,
+        bind(options.door.admin_port)?,
+    ];
+    let [http, grpc, admin] = &sockets;
+    Ok(Ports { http: http.local_addr()?, grpc: grpc.local_addr()?.port(), admin: admin.local_addr()?.port() })
+}

@@ -1,0 +1,126 @@
+//! The attributes of a fitted estimator, asked for by name; what is missing or wrong is told with the class and its place.
+
+use super::super::numpy::{Array, Elements};
+use super::super::refusal::Refusal;
+use super::super::view::View;
+
+/// A saved estimator.
+pub(super) struct Fitted<'d> {
+    view: View<'d>,
+    /// The full name of its class.
+    pub(super) class: String,
+    /// Where it stands in a pipeline; empty for the model itself.
+    place: String,
+}
+
+impl<'d> Fitted<'d> {
+    pub(super) fn new(view: View<'d>, class: String, place: String) -> Self {
+        Self { view, class, place }
+    }
+
+    /// Returns an attribute, unless it is missing or None.
+    pub(super) fn optional(&self, name: &str) -> Option<View<'d>> {
+        self.view.attribute(name).filter(|it| !it.is_none())
+    }
+
+    /// Returns an attribute that every fitted estimator of the class has.
+    pub(super) fn need(&self, name: &str) -> Result<View<'d>, Refusal> {
+        self.optional(name)
+            .ok_or_else(|| self.malformed(format!("has no `{name}`; was it fitted before it was saved")))
+    }
+
+    pub(super) fn array(&self, name: &str) -> Result<Array<'d>, Refusal> {
+        Array::read(self.need(name)?).map_err(|refusal| self.about(name, refusal))
+    }
+
+    /// Returns an array of numbers, row-major.
+    pub(super) fn floats(&self, name: &str) -> Result<Vec<f64>, Refusal> {
+        self.array(name)?.floats().map_err(|refusal| self.about(name, refusal))
+    }
+
+    /// Returns an array of numbers that has two dimensions, and its sizes.
+    pub(super) fn matrix(&self, name: &str) -> Result<(Vec<f64>, [usize; 2]), Refusal> {
+        let array = self.array(name)?;
+        let Ok(shape) = <[usize; 2]>::try_from(array.shape.as_slice()) else {
+            return Err(self.malformed(format!(
+                "has a `{name}` of shape {:?}, two dimensions are expected",
+                array.shape
+            )));
+        };
+        Ok((array.floats().map_err(|refusal| self.about(name, refusal))?, shape))
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<f64, Refusal> {
+        let value = self.need(name)?;
+        value
+            .number()
+            .ok_or_else(|| self.malformed(format!("has {} for `{name}`, a number is expected", value.kind())))
+    }
+
+    /// Returns a switch, or what it is when the file does not tell.
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, Refusal> {
+        let Some(value) = self.optional(name) else { return Ok(default) };
+        value.boolean().ok_or_else(|| {
+            self.malformed(format!("has {} for `{name}`, a boolean is expected", value.kind()))
+        })
+    }
+
+    /// Returns the text of an attribute, or `None` when it is missing or no text.
+    pub(super) fn text(&self, name: &str) -> Option<&'d str> {
+        self.optional(name)?.text()
+    }
+
+    /// Returns the names of the columns, when there are as many as features.
+    pub(super) fn columns(&self, features: usize) -> Result<Vec<String>, Refusal> {
+        if self.optional("feature_names_in_").is_none() {
+            return Ok(Vec::new());
+        }
+        let array = self.array("feature_names_in_")?;
+        match array.elements().map_err(|refusal| self.about("feature_names_in_", refusal))? {
+            Elements::Texts(names) if names.len() == features => {
+                Ok(names.into_iter().map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
+            }
+            Elements::Texts(_) | Elements::Bools(_) | Elements::Ints(_) | Elements::Floats(_) => Err(self
+                .malformed(format!("has a `feature_names_in_` that does not name its {features} features"))),
+        }
+    }
+
+    /// Returns whether it was saved by a release before that one.
+    pub(super) fn older_than(&self, major: u32, minor: u32) -> bool {
+        let mut parts =
+            self.text("_sklearn_version").unwrap_or("0").split('.').map(|it| it.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (major, minor)
+    }
+
+    /// Returns the class, and where it stands when that is not plain.
+    fn name(&self) -> String {
+        if self.place.is_empty() { self.class.clone() } else { format!("{} ({})", self.class, self.place) }
+    }
+
+    /// Returns where a step of this pipeline stands.
+    pub(super) fn place_of_step(&self, at: usize, name: &str) -> String {
+        let place = format!("step {at} ({name}) of {}", self.class);
+        if self.place.is_empty() { place } else { format!("{place}, itself {}", self.place) }
+    }
+
+    /// Says what is wrong with it. `what` continues its name, as in `has no ...`.
+    pub(super) fn malformed(&self, what: impl AsRef<str>) -> Refusal {
+        Refusal::malformed(format!("{} {}", self.name(), what.as_ref()))
+    }
+
+    /// Says what this build cannot do with it. `what` continues its name, as in `with ...`.
+    pub(super) fn unsupported(&self, what: impl AsRef<str>, advice: impl Into<String>) -> Refusal {
+        Refusal::unsupported(format!("{} {}", self.name(), what.as_ref()), advice)
+    }
+
+    /// Names the attribute a complaint is about.
+    fn about(&self, name: &str, refusal: Refusal) -> Refusal {
+        let whose = format!("`{name}` of {}", self.name());
+        match refusal {
+            Refusal::Malformed(reason) => Refusal::Malformed(format!("{whose}: {reason}")),
+            Refusal::Unsupported { what, advice } => {
+                Refusal::Unsupported { what: format!("{what} ({whose})"), advice }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The kernels of libsvm, evaluated for one row against every support vector.
+
+use super::super::refusal::Refusal;
+use super::fitted::Fitted;
+
+/// How many support vectors are worked on side by side.
+const LANES: usize = 8;
+
+/// A kernel with its fitted parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kernel {
+    Linear,
+    Rbf { gamma: f64 },
+    Poly { gamma: f64, coef0: f64, degree: u32 },
+    Sigmoid { gamma: f64, coef0: f64 },
+}
+
+impl Kernel {
+    /// Reads the kernel of a fitted SVC.
+    pub(super) fn read(fitted: &Fitted<'_>) -> Result<Self, Refusal> {
+        let Some(name) = fitted.text("kernel") else {
+            return Err(fitted
+                .unsupported("with a kernel that is a Python function", "use a kernel of scikit-learn's"));
+        };
+        let gamma = || fitted.number("_gamma");
+        let coef0 = || fitted.number("coef0");
+        match name {
+            "linear" => Ok(Self::Linear),
+            "rbf" => Ok(Self::Rbf { gamma: gamma()? }),
+            "poly" => Ok(Self::Poly { gamma: gamma()?, coef0: coef0()?, degree: degree(fitted)? }),
+            "sigmoid" => Ok(Self::Sigmoid { gamma: gamma()?, coef0: coef0()? }),
+            other => {
+                Err(fitted.unsupported(format!("with kernel `{other}`"), "use linear, poly, rbf or sigmoid"))
+            }
+        }
+    }
+}
+
+fn degree(fitted: &Fitted<'_>) -> Result<u32, Refusal> {
+    // libsvm takes the degree as an int, whatever the parameter was.
+    let degree = fitted.number("degree")?;
+    if (0.0..=f64::from(i32::MAX)).contains(&degree) {
+        return Ok(degree as u32);
+    }
+    Err(fitted.malformed(format!("has degree {degree}")))
+}
+
+/// The support vectors, in blocks of [`LANES`]: first feature of all in the block, second feature of all, and so on, so that
+/// the processor's wide registers work on several at once. The last block is filled up with zeros.
+pub(super) struct Vectors {
+    blocks: Vec<f64>,
+    count: usize,
+    features: usize,
+}
+
+impl Vectors {
+    /// Takes the vectors, row-major.
+    pub(super) fn new(vectors: &[f64], features: usize) -> Self {
+        let count = vectors.len() / features;
+        let mut blocks = vec![0.0; count.div_ceil(LANES) * LANES * features];
+        for (at, vector) in vectors.chunks_exact(features).enumerate() {
+            let block = &mut blocks[at / LANES * LANES * features..];
+            for (feature, value) in vector.iter().enumerate() {
+                block[feature * LANES + at % LANES] = *value;
+            }
+        }
+        Self { blocks, count, features }
+    }
+
+    /// Returns how many there are.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Returns room for one row's kernel values.
+    pub(super) fn room(&self) -> Vec<f64> {
+        vec![0.0; self.count.div_ceil(LANES) * LANES]
+    }
+
+    /// Evaluates the kernel of the row and each vector. What is beyond the last vector has no meaning.
+    pub(super) fn evaluate(&self, kernel: Kernel, row: &[f64], values: &mut [f64]) {
+        match kernel {
+            Kernel::Linear => self.accumulate(row, values, |x, v| x * v),
+            Kernel::Rbf { gamma } => {
+                self.accumulate(row, values, |x, v| (x - v) * (x - v));
+                values[..self.count].iter_mut().for_each(|it| *it = (-gamma * *it).exp());
+            }
+            Kernel::Poly { gamma, coef0, degree } => {
+                self.accumulate(row, values, |x, v| x * v);
+                values[..self.count].iter_mut().for_each(|it| *it = power(gamma * *it + coef0, degree));
+            }
+            Kernel::Sigmoid { gamma, coef0 } => {
+                self.accumulate(row, values, |x, v| x * v);
+                values[..self.count].iter_mut().for_each(|it| *it = (gamma * *it + coef0).tanh());
+            }
+        }
+    }
+
+    /// Sums a term over the features, for each vector.
+    fn accumulate(&self, row: &[f64], values: &mut [f64], term: impl Fn(f64, f64) -> f64) {
+        let (sums, _) = values.as_chunks_mut::<LANES>();
+        for (block, sums) in self.blocks.chunks_exact(LANES * self.features).zip(sums) {
+            let (lanes, _) = block.as_chunks::<LANES>();
+            let mut total = [0.0; LANES];
+            for (x, lane) in row.iter().zip(lanes) {
+                for at in 0..LANES {
+                    total[at] += term(*x, lane[at]);
+                }
+            }
+            *sums = total;
+        }
+    }
+}
+
+/// Raises by squaring, as libsvm does.
+fn power(mut base: f64, mut degree: u32) -> f64 {
+    let mut result = 1.0;
+    while degree > 0 {
+        if degree % 2 == 1 {
+            result *= base;
+        }
+        base *= base;
+        degree /= 2;
+    }
+    result
+}

@@ -1,0 +1,341 @@
+//! Arrays, however they were written: by joblib, by `ndarray.__reduce__` (protocols 0 to 4) or by `_frombuffer` (protocol 5).
+
+use std::borrow::Cow;
+
+use super::super::pickle::{Node, RawArray};
+use super::super::refusal::Refusal;
+use super::super::view::View;
+use super::{Dtype, Kind};
+
+/// An array whose elements were found, and are as many as its shape says.
+#[derive(Debug, Clone)]
+pub(crate) struct Array<'d> {
+    /// Sizes, outermost first.
+    pub(crate) shape: Vec<usize>,
+    dtype: Dtype,
+    fortran: bool,
+    cells: Cells<'d>,
+    view: View<'d>,
+}
+
+#[derive(Debug, Clone)]
+enum Cells<'d> {
+    /// Elements `stride` bytes apart, of which the wanted part begins `offset` bytes in.
+    Raw {
+        bytes: Cow<'d, [u8]>,
+        stride: usize,
+        offset: usize,
+    },
+    Objects(View<'d>),
+}
+
+/// Elements as Rust has them, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Elements {
+    Bools(Vec<bool>),
+    Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Texts(Vec<Vec<u8>>),
+}
+
+/// Returns a numpy scalar as a number.
+pub(crate) fn scalar(view: View<'_>) -> Option<f64> {
+    let object = view.object()?;
+    let ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") = view.at(object.class).global()?
+    else {
+        return None;
+    };
+    let args = view.at(object.args);
+    let dtype = Dtype::read(args.item(0)?).ok()?;
+    let bytes = args.item(1)?.bytes()?;
+    (bytes.len() == dtype.size).then(|| number(&dtype, &bytes))?
+}
+
+impl<'d> Array<'d> {
+    /// Reads the array that stands there.
+    ///
+    /// # Errors
+    /// `Malformed` when there is none, or it holds more or less than its shape says; `Unsupported` for a layout of memory
+    /// that is neither C's nor Fortran's.
+    pub(crate) fn read(view: View<'d>) -> Result<Self, Refusal> {
+        let wrong = || Refusal::malformed(format!("an array is expected, met {}", view.kind()));
+        if let Node::Array(raw) = view.node() {
+            return Self::raw(view, raw);
+        }
+        let object = view.object().ok_or_else(wrong)?;
+        match view.at(object.class).global().ok_or_else(wrong)? {
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                Self::from_state(view, view.at(object.state.ok_or_else(wrong)?))
+            }
+            ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => {
+                Self::from_buffer(view, view.at(object.args))
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    fn raw(view: View<'d>, raw: &'d RawArray<'d>) -> Result<Self, Refusal> {
+        let dtype = Dtype::read(view.at(raw.dtype))?;
+        Self::of_bytes(view, dtype, raw.shape.clone(), raw.fortran, Cow::Borrowed(raw.data))
+    }
+
+    /// `(version, shape, dtype, is_fortran, bytes or list)`; numpy of the last century had no version.
+    fn from_state(view: View<'d>, state: View<'d>) -> Result<Self, Refusal> {
+        let wrong = || Refusal::malformed("the state of a numpy.ndarray that numpy would refuse");
+        let first = state.items().and_then(|items| items.len().checked_sub(4)).ok_or_else(wrong)?;
+        let part = |at: usize| state.item(first + at).ok_or_else(wrong);
+        let shape = part(0)?.shape().ok_or_else(wrong)?;
+        let dtype = Dtype::read(part(1)?)?;
+        let fortran =
+            part(2)?.boolean().or_else(|| Some(state.item(first + 2)?.int()? != 0)).ok_or_else(wrong)?;
+        let data = part(3)?;
+        if dtype.kind != Kind::Object {
+            return Self::of_bytes(view, dtype, shape, fortran, data.bytes().ok_or_else(wrong)?);
+        }
+        let count = data.items().ok_or_else(wrong)?.len();
+        if product(&shape) != Some(count) {
+            return Err(miscounted(&shape, &dtype, count, "objects"));
+        }
+        Ok(Self { shape, dtype, fortran, cells: Cells::Objects(data), view })
+    }
+
+    /// `(buffer, dtype, shape, order)`.
+    fn from_buffer(view: View<'d>, args: View<'d>) -> Result<Self, Refusal> {
+        let wrong = || Refusal::malformed("arguments of numpy's _frombuffer that numpy would refuse");
+        let part = |at: usize| args.item(at).ok_or_else(wrong);
+        let bytes = part(0)?.bytes().ok_or_else(wrong)?;
+        let dtype = Dtype::read(part(1)?)?;
+        let shape = part(2)?.shape().ok_or_else(wrong)?;
+        let fortran = match part(3)?.text() {
+            Some("C") => false,
+            Some("F") => true,
+            _ => {
+                return Err(Refusal::unsupported(
+                    "an array in neither C nor Fortran order",
+                    "save a contiguous copy of it",
+                ));
+            }
+        };
+        Self::of_bytes(view, dtype, shape, fortran, bytes)
+    }
+
+    fn of_bytes(
+        view: View<'d>,
+        dtype: Dtype,
+        shape: Vec<usize>,
+        fortran: bool,
+        bytes: Cow<'d, [u8]>,
+    ) -> Result<Self, Refusal> {
+        // An element of no bytes could be there any number of times.
+        let stride = dtype.size.max(1);
+        if product(&shape).and_then(|count| count.checked_mul(stride)) != Some(bytes.len()) {
+            return Err(miscounted(&shape, &dtype, bytes.len(), "bytes"));
+        }
+        if let Cow::Owned(bytes) = &bytes {
+            view.charge(bytes.len())?;
+        }
+        Ok(Self { shape, dtype, fortran, cells: Cells::Raw { bytes, stride, offset: 0 }, view })
+    }
+
+    /// Returns how many elements there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Returns the array of one field of a record.
+    pub(crate) fn field(&self, name: &str) -> Option<Array<'_>> {
+        let (Kind::Record(fields), Cells::Raw { bytes, stride, .. }) = (&self.dtype.kind, &self.cells) else {
+            return None;
+        };
+        let field = fields.iter().find(|field| field.name == name)?;
+        let cells = Cells::Raw { bytes: Cow::Borrowed(bytes), stride: *stride, offset: field.offset };
+        Some(Array {
+            shape: self.shape.clone(),
+            dtype: field.dtype.clone(),
+            fortran: self.fortran,
+            cells,
+            view: self.view,
+        })
+    }
+
+    /// Returns the elements as numbers, row-major.
+    ///
+    /// # Errors
+    /// `Malformed` when they are none.
+    pub(crate) fn floats(&self) -> Result<Vec<f64>, Refusal> {
+        self.view.charge(self.len().saturating_mul(8))?;
+        let wrong = || {
+            Refusal::malformed(format!("an array of numbers is expected, met one of {}", self.dtype.name()))
+        };
+        match &self.cells {
+            Cells::Raw { .. } => self.raw_elements(number).ok_or_else(wrong),
+            Cells::Objects(list) => self.objects(*list, View::number).ok_or_else(wrong),
+        }
+    }
+
+    /// Returns the elements as integers, row-major.
+    ///
+    /// # Errors
+    /// `Malformed` when they are none, or beyond 64 bits.
+    pub(crate) fn ints(&self) -> Result<Vec<i64>, Refusal> {
+        self.view.charge(self.len().saturating_mul(8))?;
+        let wrong = || {
+            Refusal::malformed(format!("an array of integers is expected, met one of {}", self.dtype.name()))
+        };
+        match &self.cells {
+            Cells::Raw { .. } => self.raw_elements(integer).ok_or_else(wrong),
+            Cells::Objects(list) => self.objects(*list, View::int).ok_or_else(wrong),
+        }
+    }
+
+    /// Returns the elements as what they are, row-major.
+    ///
+    /// # Errors
+    /// `Unsupported` when they are neither booleans, numbers nor strings, or not all alike.
+    pub(crate) fn elements(&self) -> Result<Elements, Refusal> {
+        let wrong = || {
+            let what = format!(
+                "an array of {} where booleans, numbers or strings, all alike, are expected",
+                self.dtype.name()
+            );
+            Refusal::unsupported(what, "encode the values as one of these before fitting")
+        };
+        // A short string costs its header as well.
+        self.view.charge(self.len().saturating_mul(24))?;
+        match (&self.cells, &self.dtype.kind) {
+            (Cells::Objects(list), _) => self.object_elements(*list).ok_or_else(wrong),
+            (_, Kind::Bool) => {
+                self.raw_elements(|_, cell| Some(cell[0] != 0)).map(Elements::Bools).ok_or_else(wrong)
+            }
+            (_, Kind::Int | Kind::Unsigned) => {
+                self.raw_elements(integer).map(Elements::Ints).ok_or_else(wrong)
+            }
+            (_, Kind::Float) => self.floats().map(Elements::Floats),
+            (_, Kind::Text) => self.raw_elements(utf32).map(Elements::Texts).ok_or_else(wrong),
+            (_, Kind::Bytes) => self
+                .raw_elements(|_, cell| Some(unfilled(cell).to_vec()))
+                .map(Elements::Texts)
+                .ok_or_else(wrong),
+            (_, Kind::Object | Kind::Record(_) | Kind::Other(_)) => Err(wrong()),
+        }
+    }
+
+    fn object_elements(&self, list: View<'d>) -> Option<Elements> {
+        let text = |it: View<'d>| it.text().map(|text| text.as_bytes().to_vec());
+        match list.item(0)?.node() {
+            Node::Text(_) => self.objects(list, text).map(Elements::Texts),
+            Node::Bool(_) => self.objects(list, View::boolean).map(Elements::Bools),
+            Node::Int(_) => self.objects(list, View::int).map(Elements::Ints),
+            Node::Float(_) => self.objects(list, View::number).map(Elements::Floats),
+            _ => None,
+        }
+    }
+
+    fn raw_elements<T>(&self, read: impl Fn(&Dtype, &[u8]) -> Option<T>) -> Option<Vec<T>> {
+        let Cells::Raw { bytes, stride, offset } = &self.cells else { return None };
+        let cell = |at: usize| {
+            let start = at.checked_mul(*stride)?.checked_add(*offset)?;
+            read(&self.dtype, bytes.get(start..start.checked_add(self.dtype.size)?)?)
+        };
+        self.row_major().map(cell).collect()
+    }
+
+    fn objects<T>(&self, list: View<'d>, read: impl Fn(View<'d>) -> Option<T>) -> Option<Vec<T>> {
+        let items: Vec<_> = list.items()?.collect();
+        self.row_major().map(|at| read(*items.get(at)?)).collect()
+    }
+
+    /// Returns where each element lies in memory, in row-major order.
+    fn row_major(&self) -> impl Iterator<Item = usize> {
+        let strides: Vec<usize> = if self.fortran {
+            self.shape
+                .iter()
+                .scan(1, |stride, &size| Some(std::mem::replace(stride, *stride * size)))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        (0..self.len()).map(move |at| {
+            if strides.is_empty() {
+                return at;
+            }
+            let mut rest = at;
+            let mut place = 0;
+            for (size, stride) in self.shape.iter().zip(&strides).rev() {
+                place += rest % size * stride;
+                rest /= size;
+            }
+            place
+        })
+    }
+}
+
+fn product(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
+}
+
+fn miscounted(shape: &[usize], dtype: &Dtype, found: usize, unit: &str) -> Refusal {
+    Refusal::malformed(format!("an array of {} of shape {shape:?} with {found} {unit}", dtype.name()))
+}
+
+/// Reads an integer or boolean. The cell has the size of the type.
+fn integer(dtype: &Dtype, cell: &[u8]) -> Option<i64> {
+    let wide = wide(dtype, cell)?;
+    let unused = 64 - 8 * u32::try_from(dtype.size).ok()?;
+    match dtype.kind {
+        Kind::Bool => Some((wide != 0).into()),
+        Kind::Int => Some((wide << unused).cast_signed() >> unused),
+        Kind::Unsigned => i64::try_from(wide).ok(),
+        _ => None,
+    }
+}
+
+/// Reads any number. The cell has the size of the type.
+fn number(dtype: &Dtype, cell: &[u8]) -> Option<f64> {
+    match (&dtype.kind, dtype.size) {
+        (Kind::Float, 2) => Some(half(u16::try_from(wide(dtype, cell)?).ok()?)),
+        (Kind::Float, 4) => Some(f32::from_bits(u32::try_from(wide(dtype, cell)?).ok()?).into()),
+        (Kind::Float, 8) => Some(f64::from_bits(wide(dtype, cell)?)),
+        (Kind::Unsigned, _) => wide(dtype, cell).map(|it| it as f64),
+        _ => integer(dtype, cell).map(|it| it as f64),
+    }
+}
+
+/// Returns the bits of a cell of one to eight bytes.
+fn wide(dtype: &Dtype, cell: &[u8]) -> Option<u64> {
+    let mut bytes = [0; 8];
+    if cell.is_empty() {
+        return None;
+    }
+    bytes.get_mut(..cell.len())?.copy_from_slice(cell);
+    if dtype.big_endian {
+        bytes[..cell.len()].reverse();
+    }
+    Some(u64::from_le_bytes(bytes))
+}
+
+/// IEEE 754 binary16.
+fn half(bits: u16) -> f64 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let fraction = f64::from(bits & 0x3ff);
+    sign * match bits >> 10 & 0x1f {
+        0 => fraction * 2_f64.powi(-24),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        exponent => (1024.0 + fraction) * 2_f64.powi(i32::from(exponent) - 25),
+    }
+}
+
+fn utf32(dtype: &Dtype, cell: &[u8]) -> Option<Vec<u8>> {
+    let (words, _) = cell.as_chunks::<4>();
+    let word =
+        |it: &[u8; 4]| if dtype.big_endian { u32::from_be_bytes(*it) } else { u32::from_le_bytes(*it) };
+    let length = words.iter().rposition(|it| word(it) != 0).map_or(0, |last| last + 1);
+    let text: Option<String> = words[..length].iter().map(|it| char::from_u32(word(it))).collect();
+    text.map(String::into_bytes)
+}
+
+fn unfilled(cell: &[u8]) -> &[u8] {
+    let length = cell.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    &cell[..length]
+}

@@ -1,0 +1,146 @@
+//! An inert pickle machine: protocols 0 to 5 and joblib's raw arrays become a graph of plain nodes.
+//!
+//! Nothing is ever imported, resolved or called. A global stays a name; a call stays an [`Object`] that says what would have
+//! been called with what. Meaning is given to a few names only, by the modules that read the graph.
+
+mod cursor;
+mod joblib;
+mod literal;
+mod machine;
+mod opcode;
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use super::refusal::Refusal;
+use super::view::View;
+
+/// The most nodes a file may make. A vocabulary of five million words needs ten million.
+const MAX_NODES: usize = 1 << 24;
+
+/// How many bytes of arrays may be taken out of a file, as a multiple of its size. Objects may share an array by reference, so
+/// without a bound a small file could ask for the same array a million times over.
+const MAX_EXPANSION: usize = 32;
+
+/// Reads a whole file.
+///
+/// # Errors
+/// `Malformed` with the offset for bytes that are cut short or that no pickle has; `Unsupported` for the few things that a
+/// pickle may have and that only a running Python can follow.
+pub(crate) fn read(bytes: &[u8]) -> Result<Doc<'_>, Refusal> {
+    let (nodes, root) = machine::run(bytes)?;
+    Ok(Doc { nodes, root, budget: Budget::of(bytes.len()) })
+}
+
+/// The graph of a file. Nodes refer to each other by index, so shared and even circular structures are harmless.
+#[derive(Debug)]
+pub(crate) struct Doc<'a> {
+    nodes: Vec<Node<'a>>,
+    root: NodeId,
+    budget: Budget,
+}
+
+impl Doc<'_> {
+    /// Returns the object that was saved.
+    pub(crate) fn root(&self) -> View<'_> {
+        View::new(&self.nodes, self.root, Some(&self.budget))
+    }
+}
+
+/// How many bytes may still be taken out of a file.
+#[derive(Debug)]
+pub(crate) struct Budget(Cell<usize>);
+
+impl Budget {
+    fn of(file: usize) -> Self {
+        Self(Cell::new(file.saturating_mul(MAX_EXPANSION).saturating_add(1 << 20)))
+    }
+
+    /// Counts bytes about to be taken out.
+    ///
+    /// # Errors
+    /// `Malformed` when the file asks for far more than it holds.
+    pub(crate) fn charge(&self, bytes: usize) -> Result<(), Refusal> {
+        let left = self.0.get().checked_sub(bytes).ok_or_else(|| {
+            Refusal::malformed(format!(
+                "its arrays, taken together, are more than {MAX_EXPANSION} times the size of the file"
+            ))
+        })?;
+        self.0.set(left);
+        Ok(())
+    }
+}
+
+/// The place of a node in its graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NodeId(u32);
+
+impl NodeId {
+    /// No node has this place: there are fewer.
+    const NOWHERE: Self = Self(u32::MAX);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One value of a pickle.
+#[derive(Debug)]
+pub(crate) enum Node<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// Beyond 64 bits; its digits serve nobody here.
+    BigInt,
+    Float(f64),
+    Text(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
+    List(Vec<NodeId>),
+    Tuple(Vec<NodeId>),
+    /// A set or a frozen set.
+    Set(Vec<NodeId>),
+    Dict(Vec<(NodeId, NodeId)>),
+    /// A class or function, by name.
+    Global(Box<Global<'a>>),
+    /// What a call would have made.
+    Object(Box<Object>),
+    /// An array that joblib wrote raw into the file.
+    Array(Box<RawArray<'a>>),
+    /// Something that lives outside of the file.
+    Persistent,
+}
+
+/// The name of a class or function.
+#[derive(Debug)]
+pub(crate) struct Global<'a> {
+    pub(crate) module: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
+}
+
+/// What `class(*args)` would have made, had anybody called it.
+#[derive(Debug)]
+pub(crate) struct Object {
+    /// What would have been called.
+    pub(crate) class: NodeId,
+    /// A tuple, in every file that Python writes.
+    pub(crate) args: NodeId,
+    /// What `__setstate__` would have got.
+    pub(crate) state: Option<NodeId>,
+    /// What would have been appended, for a subclass of list or set.
+    pub(crate) items: Vec<NodeId>,
+    /// What would have been set, for a subclass of dict.
+    pub(crate) pairs: Vec<(NodeId, NodeId)>,
+}
+
+/// An array of joblib's: the elements lie in the file as they lay in memory.
+#[derive(Debug)]
+pub(crate) struct RawArray<'a> {
+    /// The description of an element.
+    pub(crate) dtype: NodeId,
+    /// Sizes, outermost first.
+    pub(crate) shape: Vec<usize>,
+    /// Whether the first index varies fastest.
+    pub(crate) fortran: bool,
+    /// As many bytes as the shape and the element say.
+    pub(crate) data: &'a [u8],
+}

@@ -1,0 +1,198 @@
+//! A look at one node of a pickle: typed questions that are answered with `None` where the node is something else.
+
+use std::borrow::Cow;
+
+use super::numpy;
+use super::pickle::{Budget, Node, NodeId, Object};
+use super::refusal::Refusal;
+
+/// The most dimensions numpy has.
+const MAX_DIMENSIONS: usize = 64;
+
+/// A node and the graph around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'d> {
+    nodes: &'d [Node<'d>],
+    id: NodeId,
+    budget: Option<&'d Budget>,
+}
+
+impl<'d> View<'d> {
+    pub(crate) fn new(nodes: &'d [Node<'d>], id: NodeId, budget: Option<&'d Budget>) -> Self {
+        Self { nodes, id, budget }
+    }
+
+    pub(crate) fn id(self) -> NodeId {
+        self.id
+    }
+
+    pub(crate) fn node(self) -> &'d Node<'d> {
+        &self.nodes[self.id.index()]
+    }
+
+    /// Returns another node of the same graph.
+    pub(crate) fn at(self, id: NodeId) -> Self {
+        Self { id, ..self }
+    }
+
+    /// Counts bytes about to be taken out of the graph.
+    ///
+    /// # Errors
+    /// `Malformed` when the file asks for far more than it holds.
+    pub(crate) fn charge(self, bytes: usize) -> Result<(), Refusal> {
+        self.budget.map_or(Ok(()), |budget| budget.charge(bytes))
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        matches!(self.node(), Node::None)
+    }
+
+    pub(crate) fn text(self) -> Option<&'d str> {
+        match self.node() {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn boolean(self) -> Option<bool> {
+        match self.node() {
+            Node::Bool(value) => Some(*value),
+            Node::Object(_) => Some(numpy::scalar(self)? != 0.0),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn int(self) -> Option<i64> {
+        match self.node() {
+            Node::Int(value) => Some(*value),
+            Node::Bool(value) => Some((*value).into()),
+            Node::Object(_) => {
+                let value = numpy::scalar(self)?;
+                // Every integer that is used here is a count, far below 2^53.
+                (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn number(self) -> Option<f64> {
+        match self.node() {
+            Node::Int(value) => Some(*value as f64),
+            Node::Float(value) => Some(*value),
+            Node::Bool(value) => Some((*value).into()),
+            Node::Object(_) => numpy::scalar(self),
+            _ => None,
+        }
+    }
+
+    /// Returns the members of a list or tuple.
+    pub(crate) fn items(self) -> Option<impl ExactSizeIterator<Item = Self>> {
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) => Some(items.iter().map(move |&id| self.at(id))),
+            _ => None,
+        }
+    }
+
+    /// Returns the member of a list or tuple.
+    pub(crate) fn item(self, at: usize) -> Option<Self> {
+        self.items()?.nth(at)
+    }
+
+    /// Returns a tuple of sizes.
+    pub(crate) fn shape(self) -> Option<Vec<usize>> {
+        let items = self.items()?;
+        if items.len() > MAX_DIMENSIONS {
+            return None;
+        }
+        items.map(|size| usize::try_from(size.int()?).ok()).collect()
+    }
+
+    /// Returns the value of a key of a dict. Of equal keys the last counts.
+    pub(crate) fn get(self, key: &str) -> Option<Self> {
+        let pairs = match self.node() {
+            Node::Dict(pairs) => pairs,
+            Node::Object(object) => &object.pairs,
+            _ => return None,
+        };
+        pairs
+            .iter()
+            .rev()
+            .find(|(name, _)| self.at(*name).text() == Some(key))
+            .map(|(_, value)| self.at(*value))
+    }
+
+    pub(crate) fn object(self) -> Option<&'d Object> {
+        match self.node() {
+            Node::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Returns the module and name of a global.
+    pub(crate) fn global(self) -> Option<(&'d str, &'d str)> {
+        match self.node() {
+            Node::Global(global) => Some((&global.module, &global.name)),
+            _ => None,
+        }
+    }
+
+    /// Returns the full name of the class of an object, or of the function whose call would have made it.
+    pub(crate) fn class(self) -> Option<String> {
+        let object = self.object()?;
+        let called = self.at(object.class).global()?;
+        let made_of_first =
+            matches!(called, ("copyreg" | "copy_reg", "_reconstructor" | "__newobj__" | "__newobj_ex__"));
+        let first = || self.at(object.args).item(0)?.global();
+        let (module, name) = if made_of_first { first()? } else { called };
+        Some(format!("{module}.{name}"))
+    }
+
+    /// Returns an attribute of an object, out of its state.
+    pub(crate) fn attribute(self, name: &str) -> Option<Self> {
+        self.at(self.object()?.state?).get(name)
+    }
+
+    /// Returns bytes, in any of the ways Python 2 and 3 write them.
+    pub(crate) fn bytes(self) -> Option<Cow<'d, [u8]>> {
+        match self.node() {
+            Node::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
+            Node::Text(text) => Some(Cow::Borrowed(text.as_bytes())),
+            Node::Object(object) => {
+                let args = self.at(object.args);
+                match self.at(object.class).global()? {
+                    // How protocols 0 to 2 write bytes: as text of the same numbers.
+                    ("_codecs", "encode") => {
+                        let latin1 = args.item(0)?.text()?.chars().map(|it| u8::try_from(it).ok());
+                        latin1.collect::<Option<Vec<u8>>>().map(Cow::Owned)
+                    }
+                    ("builtins" | "__builtin__", "bytes") if args.items()?.len() == 0 => {
+                        Some(Cow::Borrowed(&[]))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns what the node is, in words for a message.
+    pub(crate) fn kind(self) -> String {
+        match self.node() {
+            Node::None => "None".to_owned(),
+            Node::Bool(value) => format!("the boolean {value}"),
+            Node::Int(value) => format!("the integer {value}"),
+            Node::BigInt => "an integer".to_owned(),
+            Node::Float(value) => format!("the number {value}"),
+            Node::Text(_) => "a string".to_owned(),
+            Node::Bytes(_) => "a string of bytes".to_owned(),
+            Node::List(_) => "a list".to_owned(),
+            Node::Tuple(_) => "a tuple".to_owned(),
+            Node::Set(_) => "a set".to_owned(),
+            Node::Dict(_) => "a dict".to_owned(),
+            Node::Global(global) => format!("the name {}.{}", global.module, global.name),
+            Node::Object(_) => self.class().unwrap_or_else(|| "an object without a class".to_owned()),
+            Node::Array(_) => "an array".to_owned(),
+            Node::Persistent => "a reference to something outside of the file".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A model file's contents, whichever of the two formats it is in: straight into the forest, no tree of values in between.
+//!
+//! The layout is XGBoost's `doc/model.schema`; files from 1.0 on are read, and what predicting does not need is skipped.
+
+use super::Fault;
+use super::Scorer;
+use super::forest::{Arrays, Forest};
+use super::linear::Linear;
+use super::objective;
+use super::source::Source;
+
+/// More outputs than any model has; what a row's answer may take.
+const MAX_OUTPUTS: usize = 1 << 16;
+
+/// All that predicting needs.
+pub(super) struct File {
+    pub(super) scorer: Scorer,
+    /// Margins a row.
+    pub(super) outputs: usize,
+    pub(super) features: usize,
+    /// One, or one an output.
+    pub(super) base_scores: Vec<f32>,
+    pub(super) objective: String,
+    /// Major and minor version of the XGBoost that wrote it.
+    pub(super) version: (u32, u32),
+    /// The features' names, or none.
+    pub(super) columns: Vec<String>,
+}
+
+/// What was met so far; the keys of a file come in any order.
+#[derive(Default)]
+struct Parts {
+    version: Vec<i64>,
+    objective: Option<String>,
+    params: Params,
+    columns: Vec<String>,
+    booster: Option<String>,
+    forest: Forest,
+    tree_outputs: Vec<i64>,
+    tree_weights: Vec<f32>,
+    linear_weights: Vec<f32>,
+}
+
+/// `learner_model_param`, in which numbers are strings.
+#[derive(Default)]
+struct Params {
+    base_score: Option<String>,
+    classes: usize,
+    targets: usize,
+    features: usize,
+}
+
+/// Reads a whole document.
+pub(super) fn read<'a>(source: &mut impl Source<'a>) -> Result<File, Fault> {
+    let mut parts = Parts::default();
+    let mut found = false;
+    source.begin_object()?;
+    while let Some(key) = source.next_key()? {
+        match &*key {
+            "learner" => {
+                found = true;
+                parts.learner(source)?;
+            }
+            "version" => parts.version = source.integers()?,
+            _ => source.skip()?,
+        }
+    }
+    source.finish()?;
+    if !found {
+        return Err(Fault::malformed("there is no `learner` in it, so it is not a model that XGBoost saved"));
+    }
+    parts.assemble()
+}
+
+impl Parts {
+    fn learner<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            match &*key {
+                "learner_model_param" => self.params(source)?,
+                "gradient_booster" => self.booster(source)?,
+                "objective" => self.objective = name(source)?,
+                "feature_names" => {
+                    source.begin_array()?;
+                    while source.next_element()? {
+                        self.columns.push(source.string()?.into_owned());
+                    }
+                }
+                _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn params<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            match &*key {
+                "base_score" => self.params.base_score = Some(source.string()?.into_owned()),
+                "num_class" => self.params.classes = count(source, &key)?,
+                "num_target" => self.params.targets = count(source, &key)?,
+                "num_feature" => self.params.features = count(source, &key)?,
+                _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn booster<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            match &*key {
+                "name" => self.booster = Some(source.string()?.into_owned()),
+                "model" => self.model(source)?,
+                "weight_drop" => self.tree_weights = source.floats()?,
+                // The trees of `dart` lie one level deeper.
+                "gbtree" => {
+                    source.begin_object()?;
+                    while let Some(key) = source.next_key()? {
+                        match &*key {
+                            "model" => self.model(source)?,
+                            _ => source.skip()?,
+                        }
+                    }
+                }
+                _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn model<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            match &*key {
+                "trees" => {
+                    source.begin_array()?;
+                    while source.next_element()? {
+                        tree(source, &mut self.forest)?;
+                    }
+                }
+                "tree_info" => self.tree_outputs = source.integers()?,
+                // XGBoost after 3.4 writes it here and calls the booster `gbtree`.
+                "weight_drop" => self.tree_weights = source.floats()?,
+                "weights" => self.linear_weights = source.floats()?,
+                _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn assemble(mut self) -> Result<File, Fault> {
+        let features = self.params.features;
+        if features == 0 {
+            return Err(Fault::malformed("`num_feature` is missing or 0"));
+        }
+        let outputs = self.params.classes.max(self.params.targets).max(1);
+        if outputs > MAX_OUTPUTS || (self.params.classes > 1 && self.params.targets > 1) {
+            let Params { classes, targets, .. } = self.params;
+            return Err(Fault::malformed(format!(
+                "a model of {classes} classes and {targets} targets cannot be"
+            )));
+        }
+        if !self.columns.is_empty() && self.columns.len() != features {
+            let named = self.columns.len();
+            return Err(Fault::malformed(format!("`feature_names` names {named} of {features} features")));
+        }
+        let scorer = match self.booster.as_deref() {
+            Some("gbtree" | "dart") => {
+                if self.forest.features() > features {
+                    let tested = self.forest.features() - 1;
+                    return Err(Fault::malformed(format!(
+                        "a tree tests feature {tested}, `num_feature` is {features}"
+                    )));
+                }
+                self.forest.assign(&self.tree_outputs, &self.tree_weights, outputs)?;
+                Scorer::Forest(self.forest)
+            }
+            Some("gblinear") => Scorer::Linear(Linear::new(self.linear_weights, features, outputs)?),
+            Some(other) => {
+                return Err(Fault::Unsupported {
+                    what: format!("the booster `{other}`"),
+                    advice: "train the model with `gbtree`, `dart` or `gblinear`",
+                });
+            }
+            None => return Err(Fault::malformed("`gradient_booster` is missing or has no `name`")),
+        };
+        let number = |at: usize| self.version.get(at).and_then(|&it| u32::try_from(it).ok()).unwrap_or(0);
+        let version = (number(0), number(1));
+        let objective =
+            self.objective.ok_or_else(|| Fault::malformed("`objective` is missing or has no `name`"))?;
+        // Said before anything else is found wrong: a new objective may come with parts that make no sense here.
+        objective::find(&objective, version)?;
+        let base_scores = base_scores(self.params.base_score.as_deref().unwrap_or("5E-1"))?;
+        Ok(File { scorer, outputs, features, base_scores, objective, version, columns: self.columns })
+    }
+}
+
+/// Reads an object for its `name`.
+fn name<'a>(source: &mut impl Source<'a>) -> Result<Option<String>, Fault> {
+    let mut name = None;
+    source.begin_object()?;
+    while let Some(key) = source.next_key()? {
+        match &*key {
+            "name" => name = Some(source.string()?.into_owned()),
+            _ => source.skip()?,
+        }
+    }
+    Ok(name)
+}
+
+/// Reads a count that is written as a string.
+fn count<'a>(source: &mut impl Source<'a>, key: &str) -> Result<usize, Fault> {
+    let text = source.string()?;
+    text.parse().map_err(|_| Fault::malformed(format!("`{key}` is `{text}`, expected a count")))
+}
+
+/// Reads `5E-1` (until 3.0) or `[5E-1,2.5E-1]` (since 3.1).
+fn base_scores(text: &str) -> Result<Vec<f32>, Fault> {
+    let list = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    list.split(',').map(|number| number.trim().parse().ok()).collect::<Option<Vec<f32>>>().ok_or_else(|| {
+        Fault::malformed(format!("`base_score` is `{text}`, expected a number or several in brackets"))
+    })
+}
+
+/// Reads one tree and plants it.
+fn tree<'a>(source: &mut impl Source<'a>, forest: &mut Forest) -> Result<(), Fault> {
+    let mut arrays = Arrays::default();
+    source.begin_object()?;
+    while let Some(key) = source.next_key()? {
+        match &*key {
+            "left_children" => arrays.left = source.integers()?,
+            "right_children" => arrays.right = source.integers()?,
+            "split_indices" => arrays.feature = source.integers()?,
+            "split_conditions" => arrays.condition = source.floats()?,
+            "default_left" => arrays.default_left = source.integers()?,
+            "split_type" => arrays.split_type = source.integers()?,
+            "categories" => arrays.categories = source.integers()?,
+            "categories_nodes" => arrays.category_nodes = source.integers()?,
+            "categories_segments" => arrays.category_starts = source.integers()?,
+            "categories_sizes" => arrays.category_counts = source.integers()?,
+            "tree_param" => leaf_size(source, forest.len())?,
+            _ => source.skip()?,
+        }
+    }
+    forest.push(&arrays)
+}
+
+/// Reads `tree_param` to make sure that a leaf holds one number.
+fn leaf_size<'a>(source: &mut impl Source<'a>, tree: usize) -> Result<(), Fault> {
+    source.begin_object()?;
+    while let Some(key) = source.next_key()? {
+        match &*key {
+            "size_leaf_vector" if count(source, &key)? > 1 => {
+                return Err(Fault::Unsupported {
+                    what: format!(
+                        "tree {tree}, whose leaves are vectors (`multi_strategy=multi_output_tree`),"
+                    ),
+                    advice: "train the model with `multi_strategy=one_output_per_tree`",
+                });
+            }
+            "size_leaf_vector" => {}
+            _ => source.skip()?,
+        }
+    }
+    Ok(())
+}

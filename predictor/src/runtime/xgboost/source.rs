@@ -1,0 +1,98 @@
+//! What the two formats have in common: a tree of objects, arrays, strings and numbers, read by pulling.
+
+use std::borrow::Cow;
+
+use weir_sdk::proto::json::{JsonError, Kind, Number, Reader};
+
+use super::Fault;
+
+/// A text or binary document. Each function fails where the document holds something else.
+pub(super) trait Source<'a> {
+    fn begin_object(&mut self) -> Result<(), Fault>;
+    /// Goes to the next value of an object and returns its key, or `None` at its end.
+    fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, Fault>;
+    fn begin_array(&mut self) -> Result<(), Fault>;
+    /// Goes to the next element of an array; false at its end.
+    fn next_element(&mut self) -> Result<bool, Fault>;
+    fn string(&mut self) -> Result<Cow<'a, str>, Fault>;
+    /// Reads a whole array of numbers, each rounded once.
+    fn floats(&mut self) -> Result<Vec<f32>, Fault>;
+    /// Reads a whole array of integers. Truth values count as 1 and 0: old files have them where new ones have integers.
+    fn integers(&mut self) -> Result<Vec<i64>, Fault>;
+    /// Reads any value and forgets it.
+    fn skip(&mut self) -> Result<(), Fault>;
+    /// Makes sure that the document ends here.
+    fn finish(&mut self) -> Result<(), Fault>;
+}
+
+/// The text format.
+pub(super) struct Json<'a>(Reader<'a>);
+
+impl<'a> Json<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self(Reader::new(text))
+    }
+}
+
+impl From<JsonError> for Fault {
+    fn from(error: JsonError) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+impl<'a> Source<'a> for Json<'a> {
+    fn begin_object(&mut self) -> Result<(), Fault> {
+        Ok(self.0.begin_object()?)
+    }
+
+    fn next_key(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
+        Ok(self.0.next_key()?)
+    }
+
+    fn begin_array(&mut self) -> Result<(), Fault> {
+        Ok(self.0.begin_array()?)
+    }
+
+    fn next_element(&mut self) -> Result<bool, Fault> {
+        Ok(self.0.next_element()?)
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        Ok(self.0.string()?)
+    }
+
+    fn floats(&mut self) -> Result<Vec<f32>, Fault> {
+        let mut out = Vec::new();
+        self.0.begin_array()?;
+        while self.0.next_element()? {
+            out.push(self.0.float32()?);
+        }
+        Ok(out)
+    }
+
+    fn integers(&mut self) -> Result<Vec<i64>, Fault> {
+        let mut out = Vec::new();
+        self.0.begin_array()?;
+        while !self.0.integers(&mut out)? && self.0.next_element()? {
+            out.push(match self.0.peek()? {
+                Kind::Bool => self.0.boolean()?.into(),
+                _ => match self.0.clone().number()? {
+                    Number::Int(value) => {
+                        self.0.number()?;
+                        value
+                    }
+                    Number::Uint(_) | Number::Float(_) => return Err(self.0.expected("an integer").into()),
+                },
+            });
+        }
+        Ok(out)
+    }
+
+    fn skip(&mut self) -> Result<(), Fault> {
+        Ok(self.0.skip()?)
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        Ok(self.0.finish()?)
+    }
+}

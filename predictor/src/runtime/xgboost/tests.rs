@@ -1,0 +1,366 @@
+//! Against the framework's own answers (`testdata/xgboost/make.py`), bit for bit, and against damaged files.
+
+use std::path::{Path, PathBuf};
+
+use weir_sdk::proto::json::Reader;
+
+use super::*;
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/xgboost")
+}
+
+/// A file beside the checkout, or `None`, said aloud, where there is none.
+fn shared(file: &str) -> Option<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(file);
+    let bytes = std::fs::read(&path).ok();
+    if bytes.is_none() {
+        println!("skipped: there is no {}", path.display());
+    }
+    bytes
+}
+
+fn load(bytes: &[u8]) -> Booster {
+    read(bytes).unwrap_or_else(|fault| panic!("{fault:?}"))
+}
+
+/// The outputs `predict` and `margin` for these rows, flat.
+fn predict(model: &Booster, rows: &[f32]) -> [Vec<f32>; 2] {
+    let shape = [rows.len() / model.features, model.features];
+    let outputs =
+        model.predict(&[Tensor::new("x", shape, Data::Fp32(rows.to_vec().into()))], &[0, 1]).unwrap();
+    let [first, second] = <[Tensor; 2]>::try_from(outputs).unwrap();
+    [first, second].map(|tensor| match tensor.data {
+        Data::Fp32(values) => values.to_vec(),
+        other => panic!("{other:?}"),
+    })
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Inputs, margins and predictions, each flat, and the number of rows.
+fn golden(file: &Path) -> ([Vec<f32>; 3], usize) {
+    let mut parts = [const { Vec::new() }; 3];
+    let text = std::fs::read_to_string(file).unwrap();
+    for line in text.lines() {
+        for (part, numbers) in parts.iter_mut().zip(line.split(';')) {
+            part.extend(numbers.split(' ').map(|it| f32::from_bits(u32::from_str_radix(it, 16).unwrap())));
+        }
+    }
+    (parts, text.lines().count())
+}
+
+#[test]
+fn answers_are_the_frameworks_to_the_last_bit() {
+    let mut models = 0;
+    for folder in ["1.7.6", "3.0.5", "3.2.0"] {
+        for entry in std::fs::read_dir(testdata().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().unwrap() == "txt" || path.file_stem().unwrap() == "vector-leaves" {
+                continue;
+            }
+            let ([rows, margins, predictions], count) = golden(&path.with_extension("txt"));
+            let model = load(&std::fs::read(&path).unwrap());
+            let [predicted, margin] = predict(&model, &rows);
+            assert_eq!(bits(&margin), bits(&margins), "margins of {}", path.display());
+            assert_eq!(bits(&predicted), bits(&predictions), "predictions of {}", path.display());
+            // A row alone takes another path than a row among many.
+            for (at, row) in rows.chunks(model.features).enumerate() {
+                let outputs = margins.len() / count;
+                assert_eq!(bits(&predict(&model, row)[1]), bits(&margins[at * outputs..][..outputs]));
+            }
+            // As do rows beyond the first block.
+            assert_eq!(bits(&predict(&model, &rows.repeat(5))[0]), bits(&predictions.repeat(5)));
+            models += 1;
+        }
+    }
+    assert_eq!(models, 51);
+}
+
+#[test]
+fn a_base_score_off_by_one_bit_is_noticed() {
+    let path = testdata().join("3.2.0/gamma.json");
+    let ([rows, margins, _], count) = golden(&path.with_extension("txt"));
+    let mut model = load(&std::fs::read(&path).unwrap());
+    model.base[0] = model.base[0].next_up();
+    let differing = predict(&model, &rows)[1].iter().zip(&margins).filter(|(got, want)| got != want).count();
+    assert!(differing > count / 3, "{differing} of {count}");
+}
+
+#[test]
+fn the_signature_tells_columns_classes_and_format() {
+    let model = |file: &str| load(&std::fs::read(testdata().join(file)).unwrap());
+    let named = model("3.2.0/binary.json");
+    assert_eq!(named.signature().platform, "xgboost_json");
+    assert_eq!(named.signature().columns, ["age", "fare", "größe", "class", "sibsp"]);
+    assert_eq!(named.signature().inputs, [TensorSpec::new("input-0", DataType::Fp32, [-1, 5])]);
+    assert_eq!(named.signature().outputs[0], TensorSpec::new("predict", DataType::Fp32, [-1]));
+    assert_eq!(named.signature().default_outputs, 1);
+    let classes = model("1.7.6/softprob.ubj");
+    assert_eq!(classes.signature().platform, "xgboost_ubjson");
+    assert_eq!(classes.signature().outputs[0], TensorSpec::new("predict", DataType::Fp32, [-1, 3]));
+    let class = model("3.2.0/softmax.json");
+    assert_eq!(class.signature().outputs[0], TensorSpec::new("predict", DataType::Fp32, [-1]));
+    assert_eq!(class.signature().outputs[1], TensorSpec::new("margin", DataType::Fp32, [-1, 3]));
+    let two = Tensor::new("x", [2, 5], Data::Fp32(vec![0.5; 10].into()));
+    let shapes: Vec<_> =
+        class.predict(&[two], &[1, 0]).unwrap().into_iter().map(|it| (it.name, it.shape)).collect();
+    assert_eq!(shapes, [("margin".to_owned(), vec![2, 3]), ("predict".to_owned(), vec![2])]);
+}
+
+#[test]
+fn infinity_is_refused_and_nan_is_a_missing_value() {
+    let model = load(&std::fs::read(testdata().join("3.2.0/binary.json")).unwrap());
+    let ask = |values: Vec<f32>| model.predict(&[Tensor::new("x", [2, 5], Data::Fp32(values.into()))], &[0]);
+    let mut values = vec![f32::NAN; 10];
+    assert!(ask(values.clone()).is_ok());
+    values[7] = f32::NEG_INFINITY;
+    let error = ask(values).unwrap_err();
+    assert_eq!(error.code, weir_sdk::proto::Code::InvalidInput);
+    assert!(error.message.contains("in row 1, column 2;"), "{}", error.message);
+}
+
+#[test]
+fn kserves_iris_example_answers_class_one() {
+    let Some(bytes) = shared("models/xgboost/kserve-iris-json/model.json") else { return };
+    let [classes, _] = predict(&load(&bytes), &[6.8, 2.8, 4.8, 1.4, 6.0, 3.4, 4.5, 1.6]);
+    assert_eq!(classes, [1.0, 1.0]);
+}
+
+#[test]
+fn a_classifier_of_the_scikit_learn_wrapper_agrees_on_every_instance() {
+    let folder = "golden/explain/cases/breast_cancer_xgb";
+    let files = ["model.xgb.json", "instances.csv", "predictions.json"]
+        .map(|name| shared(&format!("{folder}/{name}")));
+    let [Some(model), Some(instances), Some(answers)] = files else { return };
+    let text = String::from_utf8(instances).unwrap();
+    let rows: Vec<f32> =
+        text.lines().skip(1).flat_map(|it| it.split(',')).map(|it| it.parse().unwrap()).collect();
+    let [_, margins] = predict(&load(&model), &rows);
+    // The file holds 12 decimals, more than tell two singles of this size apart.
+    let mut wanted = Vec::new();
+    let mut reader = Reader::new(&answers);
+    reader.begin_object().unwrap();
+    while let Some(key) = reader.next_key().unwrap() {
+        if key == "margin" {
+            reader.begin_array().unwrap();
+            assert!(reader.each_number(|value| wanted.push(value as f32)).unwrap().closed);
+        } else {
+            reader.skip().unwrap();
+        }
+    }
+    assert!(!wanted.is_empty());
+    assert_eq!(bits(&margins), bits(&wanted));
+}
+
+/// A model of one tree: right of 0.5 it answers 2, else 1, and a missing value goes left.
+fn stump() -> String {
+    let tree = r#"{"left_children": [1, -1, -1], "right_children": [2, -1, -1], "split_indices": [0, 0, 0],
+        "split_conditions": [0.5, 1, 2], "default_left": [true, false, false], "tree_param": {"size_leaf_vector": "0"}}"#;
+    let booster = format!(r#"{{"name": "gbtree", "model": {{"trees": [{tree}], "tree_info": [0]}}}}"#);
+    let params = r#"{"base_score": "0.25", "num_feature": "1"}"#;
+    format!(
+        r#"{{"version": [1, 0, 2], "learner": {{"gradient_booster": {booster},
+        "objective": {{"name": "reg:squarederror"}}, "learner_model_param": {params}}}}}"#
+    )
+}
+
+#[test]
+fn files_of_version_1_0_have_truth_values_and_no_categories() {
+    let [values, _] = predict(&load(stump().as_bytes()), &[0.25, 0.5, 0.75, f32::NAN]);
+    assert_eq!(values, [1.25, 2.25, 2.25, 1.25]);
+}
+
+#[test]
+fn newer_files_keep_the_shares_of_dart_in_the_model_and_sort_their_quantiles() {
+    let shares = stump().replace(r#""tree_info": [0]"#, r#""tree_info": [0], "weight_drop": [0.5]"#);
+    assert_eq!(predict(&load(shares.as_bytes()), &[0.75])[0], [1.25]);
+    let three = |version: &str| {
+        let text = stump().replace("[1, 0, 2]", version).replace("squarederror", "quantileerror");
+        text.replace(r#""0.25", "#, r#""[3,-2,0]", "num_target": "3", "#)
+    };
+    assert_eq!(predict(&load(three("[3, 4, 1]").as_bytes()), &[0.0])[0], [-2.0, 0.0, 4.0]);
+    assert_eq!(predict(&load(three("[3, 3, 0]").as_bytes()), &[0.0])[0], [4.0, -2.0, 0.0]);
+}
+
+fn fault(bytes: &[u8]) -> String {
+    match read(bytes) {
+        Ok(_) => "none".to_owned(),
+        Err(Fault::Malformed(reason)) => reason,
+        Err(Fault::Unsupported { what, advice }) => format!("{what} is not supported; {advice}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_told_by_name() {
+    let vectors = std::fs::read(testdata().join("3.2.0/vector-leaves.json")).unwrap();
+    let table = [
+        (
+            vectors,
+            "tree 0, whose leaves are vectors (`multi_strategy=multi_output_tree`), is not supported; train the",
+        ),
+        (
+            stump().replace("reg:squared", "my:").into(),
+            "the objective `my:error` is not supported; serve the model from",
+        ),
+        (
+            stump().replace("gbtree", "gbforest").into(),
+            "the booster `gbforest` is not supported; train the model with",
+        ),
+        (
+            b"\0\0\0\x3f\x04\0\0\0".to_vec(),
+            "a file that is neither JSON nor UBJSON, such as the binary format of XGBoost",
+        ),
+        (
+            b"binf\0\0\0\x3f".to_vec(),
+            "a file that is neither JSON nor UBJSON, such as the binary format of XGBoost",
+        ),
+        (b"\x80\x04\x95".to_vec(), "a pickled Python object is not supported; write the model with"),
+        (b" \n".to_vec(), "the file is empty"),
+        (b"{}".to_vec(), "there is no `learner` in it, so it is not a model that XGBoost saved"),
+    ];
+    for (bytes, want) in table {
+        let met = fault(&bytes);
+        assert!(met.starts_with(want), "{met}\n{want}");
+    }
+    if let Some(legacy) = shared("models/xgboost/kserve-iris-legacy-binary/model.bst") {
+        assert!(fault(&legacy).contains("binary format of XGBoost before 1.6"));
+    }
+}
+
+#[test]
+fn trees_that_are_none_are_refused() {
+    let table = [
+        (
+            "[1, -1, -1]",
+            "[0, -1, -1]",
+            "node 0 of tree 0 has the children 0 and 2, expected two that no other node has",
+        ),
+        (
+            "[2, -1, -1]",
+            "[1, -1, -1]",
+            "node 0 of tree 0 has the children 1 and 1, expected two that no other node has",
+        ),
+        (
+            "[2, -1, -1]",
+            "[3, -1, -1]",
+            "node 0 of tree 0 has the children 1 and 3, expected two that no other node has",
+        ),
+        ("[2, -1, -1]", "[2, -1]", "the arrays of tree 0 differ in length or are empty"),
+        ("[0, 0, 0]", "[1, 0, 0]", "a tree tests feature 1, `num_feature` is 1"),
+        (
+            "[0, 0, 0]",
+            "[-1, 0, 0]",
+            "node 0 of tree 0 tests the feature -1, expected a number from 0 to 1073741823",
+        ),
+        ("[0.5, 1, 2]", "[NaN, 1, 2]", "node 0 of tree 0 has the threshold NaN, expected a number"),
+        ("[0.5, 1, 2]", "[0.5, 1e40, 2]", "line 2 column 35: number out of range"),
+        (
+            "[0.5, 1, 2]",
+            "[0.5, 1, 2], \"split_type\": [1, 0, 0]",
+            "node 0 of tree 0 splits by categories that the arrays do not",
+        ),
+        ("\"tree_info\": [0]", "\"tree_info\": [1]", "tree 0 belongs to output 1, the model has 1"),
+        ("\"tree_info\": [0]", "\"tree_info\": []", "`tree_info` is about 0 trees, the file has 1"),
+        ("\"num_feature\": \"1\"", "\"num_feature\": \"-1\"", "`num_feature` is `-1`, expected a count"),
+        ("\"num_feature\": \"1\"", "\"num_target\": \"1\"", "`num_feature` is missing or 0"),
+        (
+            "\"num_feature\": \"1\"",
+            "\"num_class\": \"9999999999\", \"num_feature\": \"1\"",
+            "a model of 9999999999 classes and",
+        ),
+        ("\"0.25\"", "\"[]\"", "`base_score` is `[]`, expected a number or several in brackets"),
+        ("\"0.25\"", "\"[1,2]\"", "`base_score` holds 2 numbers for 1 outputs"),
+        ("\"0.25\"", "\"nan\"", "`base_score` holds NaN, which `reg:squarederror` has no margin for"),
+        ("[true, false, false]", "[1.5, 0, 0]", "line 2 column 59: expected an integer, met `1`"),
+        (
+            "\"gbtree\"",
+            "\"gblinear\"",
+            "`weights` holds 0 numbers, expected one for each of 1 outputs and each of 1",
+        ),
+    ];
+    for (from, to, want) in table {
+        let text = stump();
+        assert!(text.contains(from), "{from}");
+        let met = fault(text.replacen(from, to, 1).as_bytes());
+        assert!(met.starts_with(want), "{from} -> {to}: {met}");
+    }
+}
+
+#[test]
+fn bombs_are_refused_before_they_take_memory_or_stack() {
+    let deep = |begin: &[u8], times: usize, start: &[u8]| [start, &begin.repeat(times)].concat();
+    assert!(fault(&deep(b"[", 100_000, b"{\"a\":")).ends_with("nested deeper than 64"));
+    assert_eq!(
+        fault(&deep(b"[", 100_000, b"{i\x01a")),
+        "byte 67: arrays and objects are nested deeper than 64"
+    );
+    assert_eq!(
+        fault(&deep(b"{i\x01a", 100_000, b"")),
+        "byte 256: arrays and objects are nested deeper than 64"
+    );
+    let huge = b"{i\x07version[$l#L\x7f\xff\xff\xff\xff\xff\xff\xff";
+    assert_eq!(fault(huge), "byte 11: an array of 9223372036854775807 elements, but 0 bytes are left");
+    assert_eq!(
+        fault(b"{i\x07version[#l\x7f\xff\xff\xffZ"),
+        "byte 11: an array of 2147483647 elements, but 1 bytes are left"
+    );
+    assert_eq!(
+        fault(b"{L\x7f\xff\xff\xff\xff\xff\xff\xffab"),
+        "byte 10: a string of 9223372036854775807 bytes runs past the end of the file at 12"
+    );
+    assert_eq!(fault(b"{i\xffa"), "byte 1: expected a length, met `i`");
+    assert_eq!(fault(b"{i\x07version[$Z#i\x7f"), "byte 12: expected a type of number, met `Z`");
+    // Many nodes that share one long list of categories.
+    let shared = stump().replace(
+        "[0.5, 1, 2]",
+        r#"[0.5, 1, 2], "split_type": [1, 0, 0], "categories": [1, 2], "categories_nodes": [0, 1],
+            "categories_segments": [0, 0], "categories_sizes": [2, 2]"#,
+    );
+    assert_eq!(fault(shared.as_bytes()), "tree 0 counts more categories than it lists");
+}
+
+#[test]
+fn every_form_of_ubjson_is_read() {
+    // Counted and open arrays of marked numbers, in every width, and values to be skipped.
+    let text = b"{i\x01aZi\x01bTi\x01cFi\x01dCxi\x01eD\0\0\0\0\0\0\0\0i\x01f{i\x01gSU\x02hi}i\x01h[[$I#i\x02\0\x01\0\x02[#i\x01Z]}";
+    let mut reader = ubjson::Reader::new(text);
+    source::Source::skip(&mut reader).unwrap();
+    source::Source::finish(&mut reader).unwrap();
+    let integers = |bytes: &[u8]| source::Source::integers(&mut ubjson::Reader::new(bytes));
+    assert_eq!(
+        integers(b"[i\xffU\xffI\x01\0l\0\x01\0\0L\0\0\0\0\0\0\x01\0TF]"),
+        Ok(vec![-1, 255, 256, 65536, 256, 1, 0])
+    );
+    assert_eq!(integers(b"[#U\x02i\x01i\x02"), Ok(vec![1, 2]));
+    assert_eq!(integers(b"[$U#i\x02\x01\xff"), Ok(vec![1, 255]));
+    assert!(integers(b"[$d#i\x01\0\0\0\0").is_err());
+    let floats = |bytes: &[u8]| source::Source::floats(&mut ubjson::Reader::new(bytes));
+    assert_eq!(floats(b"[d\x3f\x80\0\0i\x02D\x40\x08\0\0\0\0\0\0]"), Ok(vec![1.0, 2.0, 3.0]));
+    assert_eq!(floats(b"[$D#i\x01\x40\x08\0\0\0\0\0\0"), Ok(vec![3.0]));
+    assert_eq!(floats(b"[$I#i\x01\x01\0"), Ok(vec![256.0]));
+}
+
+#[test]
+fn no_damage_makes_reading_or_walking_panic() {
+    for file in
+        ["3.2.0/categorical-sets.ubj", "3.2.0/categorical-sets.json", "1.7.6/linear.ubj", "3.2.0/roots.json"]
+    {
+        let sound = std::fs::read(testdata().join(file)).unwrap();
+        let stride = sound.len().div_ceil(400);
+        for at in (0..sound.len()).step_by(stride) {
+            assert!(read(&sound[..at]).is_err(), "{file} cut at {at}");
+            for flip in [0x01, 0x80, 0xff, sound[at] ^ b'9'] {
+                let mut damaged = sound.clone();
+                damaged[at] ^= flip;
+                if let Ok(model) = read(&damaged)
+                    && model.features < 1000
+                {
+                    predict(&model, &vec![1.5; 9 * model.features]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Models: a format, a place, and what the server of them is told.
+
+use super::ModelSpec;
+use super::container::{RUN_BY_KUBERNETES, environment};
+use crate::document::{Fields, excerpt};
+
+const PROTOCOLS: [&str; 4] = ["v1", "v2", "grpc-v1", "grpc-v2"];
+
+/// Reads `model`, which names its format.
+pub(super) fn named(fields: Fields<'_>) -> Option<ModelSpec> {
+    let format = fields.required_fields("modelFormat").map(|it| {
+        let read = (it.required_string("name").map(str::to_owned), it.string("version").map(str::to_owned));
+        it.finish();
+        read
+    });
+    let runtime = fields.string("runtime").map(str::to_owned);
+    let spec = shared(fields, Vec::new());
+    let (format, format_version) = format?;
+    Some(ModelSpec { format: format?, format_version, runtime, ..spec })
+}
+
+/// Reads a legacy key, which is the format.
+pub(super) fn framework(fields: Fields<'_>, format: &str) -> Option<ModelSpec> {
+    // KFServing passed these two on to its servers as arguments.
+    let mut args = Vec::new();
+    if format == "xgboost" {
+        args.extend(fields.integer("nthread").map(|it| format!("--nthread={it}")));
+    }
+    if format == "pytorch" {
+        args.extend(fields.string("modelClassName").map(|it| format!("--model_class_name={it}")));
+    }
+    let spec = shared(fields, args);
+    Some(ModelSpec { format: format.to_owned(), ..spec })
+}
+
+/// Reads what both have, and ends the reading. `args` come before those that are written.
+fn shared(fields: Fields<'_>, mut args: Vec<String>) -> ModelSpec {
+    let storage_uri = fields.string("storageUri").map(str::to_owned);
+    let stored = if storage_uri.is_some() {
+        fields.ignored(&["storage"]);
+        None
+    } else {
+        fields.fields("storage").and_then(storage)
+    };
+    let protocol_version = fields.string("protocolVersion").map(str::to_owned);
+    if let Some(unknown) = protocol_version.as_deref().filter(|it| !PROTOCOLS.contains(it)) {
+        let known = PROTOCOLS.join(", ");
+        fields
+            .error("protocolVersion", format!("unknown protocol `{}`; known are {known}", excerpt(unknown)));
+    }
+    args.extend(fields.strings("args").unwrap_or_default());
+    let env = environment(&fields);
+    let at = fields.at();
+    fields.accepted(&["name"]);
+    fields.ignored(&["runtimeVersion", "confidential", "image", "command", "ports"]);
+    fields.ignored(RUN_BY_KUBERNETES);
+    fields.finish();
+    ModelSpec {
+        format: String::new(),
+        format_version: None,
+        storage_uri: storage_uri.or(stored),
+        protocol_version,
+        runtime: None,
+        args,
+        env,
+        at,
+    }
+}
+
+/// Reads a place that is written in parts. KServe completes it from a secret of the cluster, which is not at hand here, so
+/// the parts have to tell all of it.
+fn storage(fields: Fields<'_>) -> Option<String> {
+    let path = fields.required_string("path").map(str::to_owned);
+    let parameters = fields.fields("parameters").map(|it| {
+        let read = (it.string("type").map(str::to_owned), it.string("bucket").map(str::to_owned));
+        it.ignore_rest();
+        read
+    });
+    fields.ignored(&["key", "schemaPath"]);
+    let (problems, at, place) = (fields.problems(), fields.at(), fields.path().to_owned());
+    fields.finish();
+    let path = path?;
+    if let Some((Some(scheme), Some(bucket))) = parameters {
+        return Some(format!("{scheme}://{bucket}/{}", path.trim_start_matches('/')));
+    }
+    let message = "does not tell the whole place, and there is no secret here that does; \
+                   give `parameters.type` and `parameters.bucket`, or `storageUri` instead";
+    problems.error(at, place, message);
+    None
+}

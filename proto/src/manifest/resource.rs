@@ -1,0 +1,163 @@
+//! The head that every Kubernetes resource has: which kind it is, which form, and its name.
+
+use std::collections::HashMap;
+
+use super::{InferenceService, v1alpha2, v1beta1};
+use crate::document::{self, Fields, Node, Problems, excerpt};
+
+const KIND: &str = "InferenceService";
+const BETA: [&str; 2] = ["serving.kserve.io/v1beta1", "serving.kubeflow.org/v1beta1"];
+const ALPHA: [&str; 2] = ["serving.kserve.io/v1alpha2", "serving.kubeflow.org/v1alpha2"];
+
+const MAX_LABEL: usize = 63;
+
+/// KServe's other kinds; what else claims to be of its groups is a typing error.
+const OTHER_KINDS: &[&str] = &[
+    "ClusterServingRuntime",
+    "ClusterStorageContainer",
+    "InferenceGraph",
+    "LLMInferenceService",
+    "LLMInferenceServiceConfig",
+    "LocalModelCache",
+    "LocalModelNamespaceCache",
+    "LocalModelNode",
+    "LocalModelNodeGroup",
+    "ServingRuntime",
+    "TrainedModel",
+];
+
+/// The fields of `metadata` besides name and namespace.
+const OBJECT_META: &[&str] = &[
+    "annotations",
+    "clusterName",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// Reads the services of a text.
+pub(super) fn read(text: &str, problems: &Problems) -> Vec<InferenceService> {
+    let documents = document::parse(text, problems);
+    let mut services = Services::default();
+    for document in &documents {
+        match list(document) {
+            Some(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    services.read(item, &format!("items[{at}]"), problems);
+                }
+            }
+            None => services.read(document, "", problems),
+        }
+    }
+    services.read
+}
+
+/// Returns the items of a `List`, which is what `kubectl get -o yaml` writes.
+fn list(document: &Node) -> Option<&[Node]> {
+    let is = |field, text| document.get(field).and_then(Node::as_str) == Some(text);
+    match document.get("items").map(|it| &it.value) {
+        Some(document::Value::List(items)) if is("kind", "List") && is("apiVersion", "v1") => Some(items),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+struct Services {
+    read: Vec<InferenceService>,
+    /// The line of each namespace and name.
+    lines: HashMap<(String, String), usize>,
+}
+
+impl Services {
+    fn read(&mut self, node: &Node, path: &str, problems: &Problems) {
+        let Some(fields) = Fields::of(node, path, problems) else { return };
+        let head = (fields.required_string("apiVersion"), fields.required_string("kind"));
+        fields.accepted(&["metadata", "spec", "status"]);
+        let (Some(version), Some(kind)) = head else { return fields.finish() };
+        let Some(form) = form(&fields, version, kind) else { return };
+        let name = fields.required_fields("metadata").and_then(|it| self.name(it));
+        let revisions = fields.required_fields("spec").and_then(|spec| match form {
+            Form::Beta => v1beta1::revisions(spec),
+            Form::Alpha => v1alpha2::revisions(spec),
+        });
+        fields.finish();
+        if let (Some((namespace, name)), Some(revisions)) = (name, revisions) {
+            self.read.push(InferenceService { name, namespace, at: node.at, revisions });
+        }
+    }
+
+    /// Returns namespace and name, unless a service before has them.
+    fn name(&mut self, metadata: Fields<'_>) -> Option<(String, String)> {
+        let name = label(&metadata, "name");
+        let namespace = metadata.has("namespace").then(|| label(&metadata, "namespace"));
+        let namespace = namespace.flatten().unwrap_or_else(|| "default".to_owned());
+        metadata.accepted(OBJECT_META);
+        let at = metadata.position("name");
+        let (path, problems) = (metadata.path_of("name"), metadata.problems());
+        metadata.finish();
+        let key = (namespace, name?);
+        if let Some(first) = self.lines.get(&key) {
+            let (namespace, name) = &key;
+            let message = format!("namespace `{namespace}` has a service `{name}` already, in line {first}");
+            problems.error(at, path, message);
+            return None;
+        }
+        self.lines.insert(key.clone(), at.line);
+        Some(key)
+    }
+}
+
+/// Reads a name that has to be there and to be a label after RFC 1123, as names in Kubernetes are.
+pub(super) fn label(fields: &Fields<'_>, field: &str) -> Option<String> {
+    let name = fields.required_string(field)?;
+    let letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().last()];
+    let fits = name.len() <= MAX_LABEL
+        && ends.into_iter().all(|it| it.is_some_and(letter))
+        && name.bytes().all(|it| letter(it) || it == b'-');
+    if !fits {
+        let name = excerpt(name);
+        fields.error(
+            field,
+            format!("`{name}` is no name; names have {MAX_LABEL} of a-z, 0-9 and `-` at most, and no `-` at an end"),
+        );
+    }
+    fits.then(|| name.to_owned())
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Beta,
+    Alpha,
+}
+
+/// Returns the form of an InferenceService; `None`, with a problem that says why, when it is none.
+fn form(fields: &Fields<'_>, version: &str, kind: &str) -> Option<Form> {
+    if kind == KIND {
+        let form = if ALPHA.contains(&version) { Form::Alpha } else { Form::Beta };
+        if matches!(form, Form::Alpha) || BETA.contains(&version) {
+            return Some(form);
+        }
+        let known = BETA.iter().chain(&ALPHA).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+        fields.error("apiVersion", format!("unknown version `{}`; known are {known}", excerpt(version)));
+    } else if is_kserve(version) && !OTHER_KINDS.contains(&kind) {
+        fields.error("kind", format!("unknown kind `{}`; known is `{KIND}`", excerpt(kind)));
+    } else {
+        fields.warning("kind", format!("ignored: `{}` is not an InferenceService", excerpt(kind)));
+    }
+    None
+}
+
+fn is_kserve(version: &str) -> bool {
+    let group = |version: &str| version.split('/').next().map(str::to_owned);
+    BETA.iter().any(|known| group(known) == group(version))
+}

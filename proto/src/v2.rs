@@ -1,0 +1,413 @@
+//! The Open Inference Protocol's JSON: `{"inputs": [...]}` in, `{"outputs": [...]}` out, straight from and into flat tensors.
+
+use bytes::Bytes;
+
+use crate::json::{self, Kind, Number, Reader};
+use crate::tensor::elements;
+use crate::{Data, DataType, Error, InferRequest, InferResponse, Parameter, Parameters, RequestedOutput, Tensor, v1};
+
+/// Decodes a V2 request. `data` may be flat or nested; its count must be what `shape` says.
+///
+/// # Errors
+/// `InvalidInput` telling the input, what was met and what was expected.
+pub fn decode_request(body: &[u8]) -> Result<InferRequest, Error> {
+    let mut reader = Reader::new(body);
+    object(&mut reader, "the request")?;
+    let mut request = InferRequest::default();
+    let mut inputs = false;
+    while let Some(key) = reader.next_key()? {
+        match &*key {
+            "id" => request.id = text(&mut reader, "id")?,
+            "parameters" => request.parameters = v1::parameters(&mut reader)?,
+            "inputs" => {
+                list(&mut reader, "inputs")?;
+                inputs = true;
+                while reader.next_element()? {
+                    request.inputs.push(input(&mut reader)?);
+                }
+            }
+            "outputs" => request.outputs = outputs(&mut reader)?,
+            _ => reader.skip()?,
+        }
+    }
+    reader.finish()?;
+    if inputs { Ok(request) } else { Err(Error::invalid("expected a key `inputs` with a list of tensors, met none")) }
+}
+
+/// Encodes a V2 answer, with flat data.
+///
+/// # Errors
+/// `InvalidInput` for half floats and for bytes that are not text, which have no JSON form.
+pub fn encode_response(response: &InferResponse) -> Result<Bytes, Error> {
+    let mut out = Vec::with_capacity(192);
+    out.extend_from_slice(b"{\"model_name\":");
+    json::push_str(&mut out, &response.model_name);
+    if !response.model_version.is_empty() {
+        out.extend_from_slice(b",\"model_version\":");
+        json::push_str(&mut out, &response.model_version);
+    }
+    out.extend_from_slice(b",\"id\":");
+    json::push_str(&mut out, &response.id);
+    push_parameters(&mut out, &response.parameters);
+    out.extend_from_slice(b",\"outputs\":[");
+    for (index, output) in response.outputs.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_output(&mut out, output)?;
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out.into())
+}
+
+fn object(reader: &mut Reader<'_>, what: &str) -> Result<(), Error> {
+    if reader.peek()? != Kind::Object {
+        return Err(Error::invalid(format!("expected {what} to be a JSON object, met {:?}", reader.peek()?)));
+    }
+    Ok(reader.begin_object()?)
+}
+
+fn list(reader: &mut Reader<'_>, what: &str) -> Result<(), Error> {
+    if reader.peek()? != Kind::Array {
+        return Err(Error::invalid(format!("expected `{what}` to be a list, met {:?}", reader.peek()?)));
+    }
+    Ok(reader.begin_array()?)
+}
+
+fn text(reader: &mut Reader<'_>, what: &str) -> Result<String, Error> {
+    match reader.peek()? {
+        Kind::String => Ok(reader.string()?.into_owned()),
+        kind => Err(Error::invalid(format!("expected `{what}` to be a string, met {kind:?}"))),
+    }
+}
+
+fn outputs(reader: &mut Reader<'_>) -> Result<Vec<RequestedOutput>, Error> {
+    let mut outputs = Vec::new();
+    list(reader, "outputs")?;
+    while reader.next_element()? {
+        object(reader, "an entry of `outputs`")?;
+        let mut output = RequestedOutput { name: String::new(), parameters: Parameters::default() };
+        while let Some(key) = reader.next_key()? {
+            match &*key {
+                "name" => output.name = text(reader, "name")?,
+                "parameters" => output.parameters = v1::parameters(reader)?,
+                _ => reader.skip()?,
+            }
+        }
+        outputs.push(output);
+    }
+    Ok(outputs)
+}
+
+fn input(reader: &mut Reader<'_>) -> Result<Tensor, Error> {
+    object(reader, "an entry of `inputs`")?;
+    let (mut name, mut shape, mut datatype, mut data) = (String::new(), None, None, None);
+    let mut parameters = Parameters::default();
+    while let Some(key) = reader.next_key()? {
+        match &*key {
+            "name" => name = text(reader, "name")?,
+            "shape" => shape = Some(read_shape(reader, &name)?),
+            "datatype" => datatype = Some(DataType::parse(&text(reader, "datatype")?)?),
+            "parameters" => parameters = v1::parameters(reader)?,
+            "data" => match datatype.zip(shape.as_deref()) {
+                Some((datatype, shape)) => data = Some(read_data(reader, &name, datatype, shape)?),
+                // The keys may come in any order: the data is read when its type is known.
+                None => {
+                    data = None;
+                    let mut later = reader.clone();
+                    reader.skip()?;
+                    let (rest_shape, rest_type) = look_ahead(reader.clone(), shape.clone(), datatype, &name)?;
+                    shape = Some(rest_shape);
+                    datatype = Some(rest_type);
+                    data = match (&shape, datatype) {
+                        (Some(shape), Some(datatype)) => Some(read_data(&mut later, &name, datatype, shape)?),
+                        _ => data,
+                    };
+                }
+            },
+            _ => reader.skip()?,
+        }
+    }
+    let lacks = |what: &str| Error::invalid(format!("input `{name}` lacks `{what}`"));
+    let shape = shape.ok_or_else(|| lacks("shape"))?;
+    datatype.ok_or_else(|| lacks("datatype"))?;
+    let data = data.ok_or_else(|| lacks("data"))?;
+    Ok(Tensor { name, shape, data, parameters })
+}
+
+/// Finds `shape` and `datatype` in the rest of an input whose `data` came first.
+fn look_ahead(
+    mut reader: Reader<'_>,
+    mut shape: Option<Vec<usize>>,
+    mut datatype: Option<DataType>,
+    name: &str,
+) -> Result<(Vec<usize>, DataType), Error> {
+    while let Some(key) = reader.next_key()? {
+        match &*key {
+            "shape" => shape = Some(read_shape(&mut reader, name)?),
+            "datatype" => datatype = Some(DataType::parse(&text(&mut reader, "datatype")?)?),
+            _ => reader.skip()?,
+        }
+    }
+    let lacks = |what: &str| Error::invalid(format!("input `{name}` lacks `{what}`"));
+    Ok((shape.ok_or_else(|| lacks("shape"))?, datatype.ok_or_else(|| lacks("datatype"))?))
+}
+
+fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> {
+    list(reader, "shape")?;
+    let mut shape = Vec::new();
+    while reader.next_element()? {
+        let wrong = |met: String| Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {met}"));
+        match reader.peek()? {
+            Kind::Number => match reader.number()? {
+                Number::Int(size) => shape.push(usize::try_from(size).map_err(|_| wrong(size.to_string()))?),
+                Number::Uint(size) => return Err(wrong(size.to_string())),
+                Number::Float(size) => return Err(wrong(size.to_string())),
+            },
+            kind => return Err(wrong(format!("{kind:?}"))),
+        }
+    }
+    Ok(shape)
+}
+
+/// Reads `data`, flat or nested, into the type it is declared to have.
+fn read_data(reader: &mut Reader<'_>, name: &str, datatype: DataType, shape: &[usize]) -> Result<Data, Error> {
+    let count = elements(shape)
+        .ok_or_else(|| Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory")))?;
+    macro_rules! integers {
+        ($variant:ident, $type:ty) => {{
+            let mut values: Vec<$type> = Vec::new();
+            leaves(reader, &mut |reader| {
+                let number = match reader.peek()? {
+                    Kind::Number => reader.number()?,
+                    kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+                };
+                let value = match number {
+                    Number::Int(it) => <$type>::try_from(it).ok(),
+                    Number::Uint(it) => <$type>::try_from(it).ok(),
+                    Number::Float(_) => None,
+                };
+                match (value, number) {
+                    (Some(value), _) => values.push(value),
+                    (None, Number::Int(it)) => return Err(not_a(name, values.len(), it.to_string(), datatype)),
+                    (None, Number::Uint(it)) => return Err(not_a(name, values.len(), it.to_string(), datatype)),
+                    (None, Number::Float(it)) => return Err(not_a(name, values.len(), it.to_string(), datatype)),
+                }
+                Ok(())
+            })?;
+            Data::$variant(values.into())
+        }};
+    }
+    let data = match datatype {
+        DataType::Fp64 => Data::Fp64(floats(reader, name, datatype)?.into()),
+        DataType::Fp32 => {
+            Data::Fp32(floats(reader, name, datatype)?.into_iter().map(|v| v as f32).collect::<Vec<_>>().into())
+        }
+        DataType::Int8 => integers!(Int8, i8),
+        DataType::Int16 => integers!(Int16, i16),
+        DataType::Int32 => integers!(Int32, i32),
+        DataType::Int64 => integers!(Int64, i64),
+        DataType::Uint8 => integers!(Uint8, u8),
+        DataType::Uint16 => integers!(Uint16, u16),
+        DataType::Uint32 => integers!(Uint32, u32),
+        DataType::Uint64 => integers!(Uint64, u64),
+        DataType::Bool => {
+            let mut values: Vec<u8> = Vec::new();
+            leaves(reader, &mut |reader| {
+                match reader.peek()? {
+                    Kind::Bool => values.push(u8::from(reader.boolean()?)),
+                    kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+                }
+                Ok(())
+            })?;
+            Data::Bool(values.into())
+        }
+        DataType::Bytes => {
+            let mut values: Vec<Bytes> = Vec::new();
+            leaves(reader, &mut |reader| {
+                match reader.peek()? {
+                    Kind::String => values.push(Bytes::copy_from_slice(reader.string()?.as_bytes())),
+                    kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+                }
+                Ok(())
+            })?;
+            Data::Bytes(values)
+        }
+        DataType::Fp16 | DataType::Bf16 => {
+            return Err(Error::invalid(format!(
+                "Sending {datatype} data via JSON is not supported. Please use the binary data format for input {name}"
+            )));
+        }
+    };
+    if data.len() != count {
+        return Err(Error::invalid(format!(
+            "input `{name}` has {} values, its shape {shape:?} needs {count}",
+            data.len()
+        )));
+    }
+    Ok(data)
+}
+
+fn not_a(name: &str, at: usize, met: String, datatype: DataType) -> Error {
+    Error::invalid(format!("input `{name}`: element {at} is {met}, which is no {datatype}"))
+}
+
+fn floats(reader: &mut Reader<'_>, name: &str, datatype: DataType) -> Result<Vec<f64>, Error> {
+    let mut values = Vec::new();
+    let mut nesting = 0_usize;
+    // The same walk as `leaves`, with the tight loop of the reader at the innermost lists.
+    list(reader, "data")?;
+    loop {
+        let ended = reader.numbers(&mut values)?.closed || !reader.next_element()?;
+        if ended {
+            match nesting.checked_sub(1) {
+                Some(outer) => nesting = outer,
+                None => return Ok(values),
+            }
+            continue;
+        }
+        match reader.peek()? {
+            Kind::Array => {
+                reader.begin_array()?;
+                nesting += 1;
+            }
+            Kind::Number => values.push(reader.float()?),
+            kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+        }
+    }
+}
+
+/// Calls `leaf` on every value of lists nested at will.
+fn leaves<'a>(
+    reader: &mut Reader<'a>,
+    leaf: &mut dyn FnMut(&mut Reader<'a>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut nesting = 0_usize;
+    list(reader, "data")?;
+    loop {
+        if !reader.next_element()? {
+            match nesting.checked_sub(1) {
+                Some(outer) => nesting = outer,
+                None => return Ok(()),
+            }
+        } else if reader.peek()? == Kind::Array {
+            reader.begin_array()?;
+            nesting += 1;
+        } else {
+            leaf(reader)?;
+        }
+    }
+}
+
+fn push_output(out: &mut Vec<u8>, output: &Tensor) -> Result<(), Error> {
+    out.extend_from_slice(b"{\"name\":");
+    json::push_str(out, &output.name);
+    out.extend_from_slice(b",\"datatype\":");
+    json::push_str(out, output.datatype().name());
+    out.extend_from_slice(b",\"shape\":[");
+    for (index, &size) in output.shape.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        json::push_u64(out, size as u64);
+    }
+    out.push(b']');
+    push_parameters(out, &output.parameters);
+    out.extend_from_slice(b",\"data\":[");
+    for at in 0..output.data.len() {
+        if at > 0 {
+            out.push(b',');
+        }
+        v1::element(out, output, at)?;
+    }
+    out.extend_from_slice(b"]}");
+    Ok(())
+}
+
+fn push_parameters(out: &mut Vec<u8>, parameters: &Parameters) {
+    if parameters.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"parameters\":{");
+    for (index, (key, value)) in parameters.0.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        json::push_str(out, key);
+        out.push(b':');
+        match value {
+            Parameter::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
+            Parameter::Int(v) => json::push_i64(out, *v),
+            Parameter::Uint(v) => json::push_u64(out, *v),
+            Parameter::Double(v) => json::push_f64(out, *v, json::NonFinite::Null),
+            Parameter::String(v) => json::push_str(out, v),
+        }
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(input: &str) -> Result<Tensor, String> {
+        let body = format!(r#"{{"id": "7", "inputs": [{input}]}}"#);
+        let request = decode_request(body.as_bytes()).map_err(|error| error.message)?;
+        assert_eq!(request.id, "7");
+        Ok(request.inputs.into_iter().next().unwrap())
+    }
+
+    #[test]
+    fn data_may_be_flat_or_nested_and_keys_in_any_order() {
+        let want = Tensor::new("x", [2, 2], Data::Fp32(vec![1.0, 2.5, 3.0, 4.0].into()));
+        for input in [
+            r#"{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2.5, 3, 4]}"#,
+            r#"{"name": "x", "shape": [2, 2], "datatype": "fp32", "data": [[1, 2.5], [3, 4]]}"#,
+            r#"{"name": "x", "data": [[1, 2.5], [3, 4]], "datatype": "FP32", "shape": [2, 2]}"#,
+            r#"{"data": [1, 2.5, 3, 4], "shape": [2, 2], "name": "x", "datatype": "FP32"}"#,
+        ] {
+            assert_eq!(decode(input).unwrap(), want, "{input}");
+        }
+        let int8 = decode(r#"{"name": "x", "shape": [2], "datatype": "INT8", "data": [-128, 127]}"#).unwrap();
+        assert_eq!(int8.data, Data::Int8(vec![-128, 127].into()));
+        let text = decode(r#"{"name": "x", "shape": [1, 2], "datatype": "BYTES", "data": [["a", "b"]]}"#).unwrap();
+        assert_eq!(text.data, Data::Bytes(vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_both_sides() {
+        for (input, message) in [
+            (r#"{"name": "x", "shape": [3], "datatype": "FP32", "data": [1]}"#, "input `x` has 1 values, its shape [3] needs 3"),
+            (r#"{"name": "x", "shape": [1], "datatype": "INT32", "data": [1.7]}"#, "input `x`: element 0 is 1.7, which is no INT32"),
+            (r#"{"name": "x", "shape": [1], "datatype": "UINT8", "data": [300]}"#, "input `x`: element 0 is 300, which is no UINT8"),
+            (r#"{"name": "x", "shape": [1], "datatype": "FP64", "data": ["a"]}"#, "input `x`: element 0 is String, which is no FP64"),
+            (r#"{"name": "x", "shape": [-1], "datatype": "FP64", "data": [1]}"#, "input `x`: a shape holds sizes of 0 or more, met -1"),
+            (r#"{"name": "x", "shape": [1], "data": [1]}"#, "input `x` lacks `datatype`"),
+            (r#"{"name": "x", "shape": [1], "datatype": "FP64"}"#, "input `x` lacks `data`"),
+            (
+                r#"{"name": "x", "shape": [4294967296, 4294967296, 4], "datatype": "FP64", "data": [1]}"#,
+                "input `x`: the sizes of shape [4294967296, 4294967296, 4] multiply beyond memory",
+            ),
+        ] {
+            assert_eq!(decode(input).unwrap_err(), message, "{input}");
+        }
+        assert!(decode(r#"{"name": "x", "shape": [1], "datatype": "FP8", "data": [1]}"#)
+            .unwrap_err()
+            .starts_with("unknown datatype `FP8`; known are BOOL"));
+    }
+
+    #[test]
+    fn an_answer_is_flat() {
+        let response = InferResponse {
+            model_name: "m".to_owned(),
+            id: "7".to_owned(),
+            parameters: Parameters(vec![("k".to_owned(), Parameter::Int(1))]),
+            outputs: vec![Tensor::fp64("y", [1, 2], vec![0.25, 1.0])],
+            ..Default::default()
+        };
+        assert_eq!(
+            &*encode_response(&response).unwrap(),
+            br#"{"model_name":"m","id":"7","parameters":{"k":1},"outputs":[{"name":"y","datatype":"FP64","shape":[1,2],"data":[0.25,1.0]}]}"#
+        );
+    }
+}

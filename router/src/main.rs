@@ -1,0 +1,5 @@
+//! The `router` binary.
+
+fn main() -> std::process::ExitCode {
+    weir_sdk::main("router", weir_router::build)
+}

@@ -1,0 +1,239 @@
+//! A call: one verb on one model, with a body as somebody wrote it. Every protocol becomes this on the way in.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use weir_proto::{Code, Error, Face, Origin};
+
+use crate::Signature;
+
+/// A boxed future, as trait objects need them.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a service can be asked to do with a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Reshape a request.
+    Preprocess,
+    /// Predict.
+    Infer,
+    /// Reshape an answer.
+    Postprocess,
+    /// Explain.
+    Explain,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 4] = [Self::Preprocess, Self::Infer, Self::Postprocess, Self::Explain];
+
+    /// Returns the verb's name between services.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Preprocess => "preprocess",
+            Self::Infer => "infer",
+            Self::Postprocess => "postprocess",
+            Self::Explain => "explain",
+        }
+    }
+
+    /// Returns the verb of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+}
+
+/// A body, and the face it is written in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// How the body is written.
+    pub face: Face,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// One verb on one model.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// What to do.
+    pub verb: Verb,
+    /// The model's name.
+    pub model: String,
+    /// The model's version; empty for any.
+    pub version: String,
+    /// What it is done with.
+    pub payload: Payload,
+    /// The face the answer is wanted in.
+    pub want: Face,
+    /// What travels with the call.
+    pub context: Context,
+}
+
+/// What travels with a call through every hop: time left, trace, request id.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// Headers that travel everywhere: `x-request-id`, the W3C trace headers, b3.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The call is a question of an explainer, not a user's: it is not logged or counted as traffic.
+    pub explaining: bool,
+    /// The span the call is served in; hops become its children.
+    pub span: Option<tracing::Span>,
+}
+
+/// The header of the caller's id for a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that marks an explainer's questions.
+pub const EXPLAINING: HeaderName = HeaderName::from_static("x-weir-explaining");
+/// The W3C trace header.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+const TRAVELLERS: [HeaderName; 8] = [
+    REQUEST_ID,
+    TRACEPARENT,
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("b3"),
+    HeaderName::from_static("x-b3-traceid"),
+    HeaderName::from_static("x-b3-spanid"),
+    HeaderName::from_static("x-b3-parentspanid"),
+    HeaderName::from_static("x-b3-sampled"),
+];
+
+impl Context {
+    /// Reads what travels out of a request's headers.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a timeout header cannot be read.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        let mut travelling = Vec::new();
+        for name in TRAVELLERS {
+            if let Some(value) = headers.get(&name) {
+                travelling.push((name, value.clone()));
+            }
+        }
+        Ok(Self {
+            deadline: deadline_of(headers)?,
+            headers: travelling,
+            explaining: headers.contains_key(EXPLAINING),
+            span: None,
+        })
+    }
+
+    /// Returns a travelling header.
+    pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Returns the time left, or the error that there is none.
+    ///
+    /// # Errors
+    /// `Deadline`.
+    pub fn remaining(&self) -> Result<Option<Duration>, Error> {
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(Error::new(Code::Deadline, "the deadline has passed")) } else { Ok(Some(left)) }
+    }
+}
+
+fn deadline_of(headers: &HeaderMap) -> Result<Option<Instant>, Error> {
+    let read = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned());
+    let timeout = if let Some(text) = read("x-request-timeout-ms") {
+        let ms = text.parse().map_err(|_| {
+            Error::invalid(format!("header `x-request-timeout-ms` is `{text}`, expected whole milliseconds"))
+        })?;
+        Duration::from_millis(ms)
+    } else if let Some(text) = read("grpc-timeout") {
+        grpc_timeout(&text)
+            .ok_or_else(|| Error::invalid(format!("header `grpc-timeout` is `{text}`, expected such as `100m`")))?
+    } else {
+        return Ok(None);
+    };
+    Ok(Instant::now().checked_add(timeout))
+}
+
+/// Reads gRPC's timeout: up to eight digits and a unit.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// What a service says of one of its models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelStatus {
+    /// The name.
+    pub name: String,
+    /// Whether it answers.
+    pub ready: bool,
+    /// Why it does not; empty when it does.
+    pub reason: String,
+}
+
+/// What a model is, as `GET /v2/models/{name}` tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata {
+    /// The name.
+    pub name: String,
+    /// The versions served.
+    pub versions: Vec<String>,
+    /// What it takes and gives.
+    pub signature: Signature,
+}
+
+/// A component: what stands behind a server. Predictor, transformer, explainer and router are each one.
+pub trait Handle: Send + Sync + 'static {
+    /// Which of the four it is; the origin of its errors.
+    fn component(&self) -> Origin;
+
+    /// The verbs it implements.
+    fn verbs(&self) -> &[Verb];
+
+    /// Answers a call.
+    fn call(&self, call: Call) -> BoxFuture<'_, Result<Payload, Error>>;
+
+    /// Tells of its models. It is ready when every one of them is.
+    fn models(&self) -> BoxFuture<'_, Vec<ModelStatus>>;
+
+    /// Tells what a model takes and gives.
+    fn metadata<'a>(&'a self, model: &'a str, version: &'a str) -> BoxFuture<'a, Result<Metadata, Error>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_timeouts_are_read_and_nonsense_is_refused() {
+        assert_eq!(grpc_timeout("100m"), Some(Duration::from_millis(100)));
+        assert_eq!(grpc_timeout("2S"), Some(Duration::from_secs(2)));
+        for text in ["", "m", "100", "123456789m", "-1S", "1x", "é"] {
+            assert_eq!(grpc_timeout(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_travellers_travel() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-request-id", "traceparent", "authorization", "cookie", "b3"] {
+            headers.insert(name, HeaderValue::from_static("v"));
+        }
+        let context = Context::of(&headers).unwrap();
+        let names: Vec<_> = context.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x-request-id", "traceparent", "b3"]);
+    }
+}

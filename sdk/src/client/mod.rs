@@ -1,0 +1,283 @@
+//! Calls to another service: gRPC over one warm HTTP/2 connection, made anew by itself when it breaks.
+
+mod http_client;
+mod link;
+mod target;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use http::uri::PathAndQuery;
+use prost::Message;
+use tonic::client::Grpc;
+use tonic_prost::ProstCodec;
+use weir_proto::generated::{inference, mesh};
+use weir_proto::{Code, DataType, Error, Face, Origin, Signature, TensorSpec};
+
+pub use http_client::healthy;
+pub use target::Target;
+
+use crate::call::EXPLAINING;
+use crate::{Call, Context, Metadata, ModelStatus, Payload, Verb, grpc, telemetry};
+use link::{Link, LinkError};
+
+/// How long a connection may take to be made: a peer that is up answers within a network's round trip.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Another service.
+pub struct Peer {
+    origin: Origin,
+    target: Target,
+    link: ArcSwapOption<Warm>,
+    connecting: tokio::sync::Mutex<()>,
+    max_message: usize,
+}
+
+/// A connection, and what was learnt over it.
+struct Warm {
+    link: Link,
+    verbs: tokio::sync::OnceCell<Arc<[Verb]>>,
+}
+
+/// What a service tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Whether every model of it answers.
+    pub ready: bool,
+    /// What it implements.
+    pub verbs: Vec<Verb>,
+    /// Its models.
+    pub models: Vec<ModelStatus>,
+}
+
+impl Peer {
+    /// Creates a peer. `origin` is what it is; nothing is connected yet.
+    pub fn new(origin: Origin, target: Target, max_message: usize) -> Arc<Self> {
+        let link = ArcSwapOption::empty();
+        Arc::new(Self { origin, target, link, connecting: tokio::sync::Mutex::new(()), max_message })
+    }
+
+    /// Where it is.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sends a call and waits for its answer, no longer than the call's deadline.
+    ///
+    /// # Errors
+    /// The peer's own error, unchanged; `NotReady` when it cannot be reached; `Upstream` when the connection breaks.
+    pub async fn call(&self, call: Call) -> Result<Payload, Error> {
+        let path = match call.verb {
+            Verb::Preprocess => "/weir.mesh.v1.Transformer/Preprocess",
+            Verb::Infer => "/weir.mesh.v1.Predictor/Infer",
+            Verb::Postprocess => "/weir.mesh.v1.Transformer/Postprocess",
+            Verb::Explain => "/weir.mesh.v1.Explainer/Explain",
+        };
+        let message = mesh::Call {
+            face: mesh::Face::from(call.payload.face).into(),
+            want: mesh::Face::from(call.want).into(),
+            model: call.model,
+            version: call.version,
+            body: call.payload.body,
+        };
+        let answer: mesh::Answer = self.unary(path, message, &call.context).await?;
+        let face = Face::try_from(answer.face).map_err(|error| self.nonsense(&error.message))?;
+        Ok(Payload { face, body: answer.body })
+    }
+
+    /// Asks what the peer implements and which of its models are ready.
+    ///
+    /// # Errors
+    /// As for [`Peer::call`].
+    pub async fn describe(&self, context: &Context) -> Result<Description, Error> {
+        let path = "/weir.mesh.v1.Component/Describe";
+        let told: mesh::Description = self.unary(path, mesh::DescribeRequest {}, context).await?;
+        let model = |it: mesh::description::Model| ModelStatus { name: it.name, ready: it.ready, reason: it.reason };
+        Ok(Description {
+            ready: told.ready,
+            verbs: told.verbs.iter().filter_map(|name| Verb::from_name(name)).collect(),
+            models: told.models.into_iter().map(model).collect(),
+        })
+    }
+
+    /// Returns what the peer implements. It is asked once a connection: a service replaced by another build is asked anew.
+    ///
+    /// # Errors
+    /// As for [`Peer::call`].
+    pub async fn verbs(&self, context: &Context) -> Result<Arc<[Verb]>, Error> {
+        let link = self.link().await?;
+        let asked = link.verbs.get_or_try_init(|| async { self.describe(context).await.map(|it| it.verbs.into()) });
+        asked.await.cloned()
+    }
+
+    /// Asks what a model takes and gives.
+    ///
+    /// # Errors
+    /// As for [`Peer::call`].
+    pub async fn metadata(&self, model: &str, version: &str, context: &Context) -> Result<Metadata, Error> {
+        let path = "/inference.GRPCInferenceService/ModelMetadata";
+        let request = inference::ModelMetadataRequest { name: model.to_owned(), version: version.to_owned() };
+        let told: inference::ModelMetadataResponse = self.unary(path, request, context).await?;
+        let spec = |it: inference::model_metadata_response::TensorMetadata| {
+            let datatype = DataType::parse(&it.datatype).map_err(|error| self.nonsense(&error.message))?;
+            Ok(TensorSpec { name: it.name, datatype, shape: it.shape })
+        };
+        let signature = Signature {
+            platform: told.platform,
+            inputs: told.inputs.into_iter().map(spec).collect::<Result<_, Error>>()?,
+            outputs: told.outputs.into_iter().map(spec).collect::<Result<_, Error>>()?,
+            ..Signature::default()
+        };
+        Ok(Metadata { name: told.name, versions: told.versions, signature })
+    }
+
+    async fn unary<Q, A>(&self, path: &'static str, message: Q, context: &Context) -> Result<A, Error>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let left = context.remaining().map_err(|error| error.or_origin(self.origin))?;
+        let span = telemetry::client_span(path, context);
+        let work = self.attempt(path, message, context, left, span.as_ref());
+        let outcome = match left {
+            Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(self.too_late())),
+            None => work.await,
+        };
+        telemetry::finish(span, outcome.as_ref().err());
+        outcome
+    }
+
+    /// Sends once; once more only when the connection was found closed before the request had left.
+    async fn attempt<Q, A>(
+        &self,
+        path: &'static str,
+        message: Q,
+        context: &Context,
+        left: Option<Duration>,
+        span: Option<&tracing::Span>,
+    ) -> Result<A, Error>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let mut retried = false;
+        loop {
+            let link = self.link().await?;
+            let mut client = Grpc::with_origin(link.link.clone(), self.target.authority())
+                .max_decoding_message_size(self.max_message)
+                .max_encoding_message_size(self.max_message);
+            let mut request = tonic::Request::new(message.clone());
+            write_headers(request.metadata_mut().as_mut(), context, left, span);
+            let codec: ProstCodec<Q, A> = ProstCodec::default();
+            match client.unary(request, PathAndQuery::from_static(path), codec).await {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) => {
+                    let broken = LinkError::of(&status);
+                    if broken.is_some() {
+                        self.forget(&link);
+                    }
+                    match broken {
+                        Some(LinkError::NotSent) if !retried => retried = true,
+                        Some(_) => return Err(self.broken(&status)),
+                        None => return Err(grpc::error_of(&status, self.origin)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the warm connection, or makes one. Only one caller makes it; the others wait for that one.
+    async fn link(&self) -> Result<Arc<Warm>, Error> {
+        if let Some(link) = self.link.load_full().filter(|it| !it.link.is_closed()) {
+            return Ok(link);
+        }
+        let _turn = self.connecting.lock().await;
+        if let Some(link) = self.link.load_full().filter(|it| !it.link.is_closed()) {
+            return Ok(link);
+        }
+        let made = tokio::time::timeout(CONNECT, Link::connect(&self.target)).await;
+        match made {
+            Ok(Ok(link)) => {
+                let link = Arc::new(Warm { link, verbs: tokio::sync::OnceCell::new() });
+                self.link.store(Some(Arc::clone(&link)));
+                Ok(link)
+            }
+            Ok(Err(error)) => Err(self.unreachable(&error.to_string())),
+            Err(_) => Err(self.unreachable("no answer to the connection")),
+        }
+    }
+
+    fn forget(&self, link: &Arc<Warm>) {
+        let current = self.link.load();
+        if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, link)) {
+            self.link.store(None);
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> Error {
+        // The address goes to the log: a client has no use for it.
+        tracing::warn!(target = %self.target, why, "cannot reach the {}", self.origin);
+        Error::new(Code::NotReady, format!("the {} cannot be reached", self.origin)).or_origin(self.origin)
+    }
+
+    fn broken(&self, status: &tonic::Status) -> Error {
+        tracing::warn!(target = %self.target, %status, "the {} broke the connection", self.origin);
+        Error::new(Code::Upstream, format!("the {} broke the connection", self.origin)).or_origin(self.origin)
+    }
+
+    fn nonsense(&self, why: &str) -> Error {
+        Error::new(Code::Upstream, format!("the {} answered nonsense: {why}", self.origin)).or_origin(self.origin)
+    }
+
+    fn too_late(&self) -> Error {
+        let message = format!("the deadline passed while waiting for the {}", self.origin);
+        Error::new(Code::Deadline, message).or_origin(self.origin)
+    }
+}
+
+fn write_headers(
+    headers: &mut http::HeaderMap,
+    context: &Context,
+    left: Option<Duration>,
+    span: Option<&tracing::Span>,
+) {
+    for (name, value) in &context.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    if let Some(left) = left {
+        // Microseconds fit eight digits up to 99 seconds; beyond that milliseconds are fine enough.
+        let micros = left.as_micros();
+        let text = if micros < 100_000_000 { format!("{micros}u") } else { format!("{}m", left.as_millis().min(99_999_999)) };
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert("grpc-timeout", value);
+        }
+    }
+    if context.explaining {
+        headers.insert(EXPLAINING, HeaderValue::from_static("1"));
+    }
+    if let Some(span) = span {
+        telemetry::inject(span, headers);
+    }
+}
+
+/// Waits until the peer tells that it is ready.
+///
+/// # Errors
+/// The last error met, when `within` has passed.
+pub async fn wait_ready(peer: &Peer, within: Duration) -> Result<(), Error> {
+    let until = Instant::now() + within;
+    loop {
+        let context = Context { deadline: Some(Instant::now() + Duration::from_secs(1)), ..Context::default() };
+        let error = match peer.describe(&context).await {
+            Ok(told) if told.ready => return Ok(()),
+            Ok(_) => Error::new(Code::NotReady, format!("the {} is not ready", peer.origin)),
+            Err(error) => error,
+        };
+        if Instant::now() >= until {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,19 @@
+//! Hosts: what turns a [`Model`](crate::Model), a [`Transform`](crate::Transform) or an [`Explain`](crate::Explain) into a
+//! component that can be served.
+
+mod explain;
+mod model;
+mod transform;
+
+pub use explain::{ExplainHost, ExplainOptions};
+pub use model::ModelHost;
+pub use transform::TransformHost;
+
+use weir_proto::Error;
+
+use crate::Call;
+
+/// A host of one model refuses calls for others.
+fn check_model(call: &Call, name: &str) -> Result<(), Error> {
+    if call.model == name { Ok(()) } else { Err(Error::model_not_found(&call.model)) }
+}

@@ -1,0 +1,118 @@
+//! What is counted and timed. The registry is passed in: four services in one process keep four.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::Verb;
+
+/// KServe's buckets, and finer ones below: here a request is a matter of microseconds.
+const BUCKETS: [f64; 20] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5,
+    0.75, 1.0, 2.5, 5.0, 10.0,
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabel {
+    model_name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    model_name: String,
+    verb: &'static str,
+    protocol: &'static str,
+    code: &'static str,
+}
+
+type Timings = Family<ModelLabel, Histogram, fn() -> Histogram>;
+
+/// The metrics of one service.
+#[derive(Clone)]
+pub struct Metrics {
+    timings: [Timings; 4],
+    requests: Family<RequestLabels, Counter>,
+    in_flight: Gauge,
+    registry: Arc<Mutex<Registry>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Creates the metrics, registered under KServe's names where KServe has one.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let timings = Verb::ALL.map(|verb| {
+            let family = Timings::new_with_constructor(histogram);
+            let (name, help) = match verb {
+                Verb::Preprocess => ("request_preprocess_seconds", "pre-process request latency"),
+                Verb::Infer => ("request_predict_seconds", "predict request latency"),
+                Verb::Postprocess => ("request_postprocess_seconds", "post-process request latency"),
+                Verb::Explain => ("request_explain_seconds", "explain request latency"),
+            };
+            registry.register(name, help, family.clone());
+            family
+        });
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("weir_requests", "requests answered, by status", requests.clone());
+        let in_flight = Gauge::default();
+        registry.register("weir_requests_in_flight", "requests being served", in_flight.clone());
+        Self { timings, requests, in_flight, registry: Arc::new(Mutex::new(registry)) }
+    }
+
+    /// Counts and times one request. `code` is `ok` or the name of the error's code.
+    ///
+    /// The model's name is the caller's word until the model is found, so a caller of errors alone could make labels
+    /// without end: names of models that do not exist are counted as `unknown`.
+    pub fn observe(&self, model: &str, verb: Verb, protocol: &'static str, code: &'static str, took: Duration) {
+        let known = code != "not_found";
+        let model_name = if known { model } else { "unknown" }.to_owned();
+        if code == "ok" {
+            let label = ModelLabel { model_name: model_name.clone() };
+            self.timings[verb as usize].get_or_create(&label).observe(took.as_secs_f64());
+        }
+        self.requests.get_or_create(&RequestLabels { model_name, verb: verb.name(), protocol, code }).inc();
+    }
+
+    /// Counts a request in; the guard's drop counts it out.
+    pub fn enter(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Returns how many requests are being served.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+
+    /// Returns the text a Prometheus server scrapes.
+    pub fn scrape(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match encode(&mut text, &registry) {
+            Ok(()) => text,
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+}
+
+/// One request being served.
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,175 @@
+//! The server every component runs in: REST and gRPC on one port, again on a second, metrics and probes on a third.
+
+mod admin;
+mod app;
+mod body;
+mod catch;
+mod inference;
+mod listen;
+mod mesh;
+mod rest;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::flags::{Env, ServerFlags};
+use crate::{Handle, Metrics};
+use app::App;
+
+/// Limits that hold before memory is spent.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most bytes a body may have.
+    pub max_body_bytes: usize,
+    /// The most requests served at once.
+    pub max_in_flight: usize,
+}
+
+impl From<&ServerFlags> for Limits {
+    fn from(flags: &ServerFlags) -> Self {
+        Self { max_body_bytes: flags.max_body_bytes, max_in_flight: flags.max_in_flight }
+    }
+}
+
+/// A component, ready to be served.
+pub struct Server {
+    app: Arc<App>,
+}
+
+impl Server {
+    /// Puts a component behind a server.
+    pub fn new(handle: Arc<dyn Handle>, limits: Limits, metrics: Metrics) -> Self {
+        Self { app: Arc::new(App::new(handle, limits, metrics)) }
+    }
+
+    /// Serves on sockets that are bound already.
+    pub fn start(self, sockets: Sockets) -> Running {
+        let (stop, stopping) = watch::channel(false);
+        let router = rest::router(Arc::clone(&self.app));
+        let mut tasks = Vec::with_capacity(3);
+        let (http, grpc, admin) = (sockets.http_addr(), sockets.grpc_addr(), sockets.admin_addr());
+        for listener in sockets.faces {
+            tasks.push(tokio::spawn(listen::serve(listener, router.clone(), stopping.clone())));
+        }
+        if let Some(listener) = sockets.admin {
+            let router = admin::router(Arc::clone(&self.app));
+            tasks.push(tokio::spawn(listen::serve(listener, router, stopping)));
+        }
+        Running { app: self.app, http, grpc, admin, stop, tasks }
+    }
+}
+
+/// Bound sockets. They are bound before anything is loaded, so that an address is known and a clash is told at once.
+#[derive(Debug)]
+pub struct Sockets {
+    /// REST and gRPC; the first is the main one.
+    faces: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+/// Why a socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {host}:{port}: {source}")]
+pub struct BindError {
+    /// The address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Sockets {
+    /// Binds what the flags ask for; the main port is `--http_port`, else `PORT`, else 8080.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub async fn bind(flags: &ServerFlags, env: &Env) -> Result<Self, BindError> {
+        let from_env = env.get("PORT").and_then(|it| it.parse().ok());
+        let http = bind(&flags.host, flags.http_port.or(from_env).unwrap_or(8080)).await?;
+        let grpc = bind(&flags.host, flags.grpc_port).await?;
+        let admin = bind(&flags.host, flags.admin_port).await?;
+        Ok(Self { faces: vec![http, grpc], admin: Some(admin) })
+    }
+
+    /// Returns the main address.
+    pub fn http_addr(&self) -> SocketAddr {
+        addr(&self.faces[0])
+    }
+
+    /// Returns the second address of REST and gRPC.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.faces.get(1).map_or_else(|| self.http_addr(), addr)
+    }
+
+    /// Returns the address of metrics and probes.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(addr)
+    }
+}
+
+async fn bind(host: &str, port: u16) -> Result<TcpListener, BindError> {
+    TcpListener::bind((host, port)).await.map_err(|source| BindError { host: host.to_owned(), port, source })
+}
+
+fn addr(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("a bound listener has an address")
+}
+
+/// A server that runs. Dropping it closes its sockets at once; [`Running::drain`] ends it well.
+pub struct Running {
+    app: Arc<App>,
+    /// The main address.
+    pub http: SocketAddr,
+    /// The second address of REST and gRPC.
+    pub grpc: SocketAddr,
+    /// The address of metrics and probes.
+    pub admin: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// How a server ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// How long it serves on while it says that it is not ready.
+    pub lame_duck: Duration,
+    /// How long work in flight may take after that.
+    pub grace: Duration,
+}
+
+impl From<&ServerFlags> for Drain {
+    fn from(flags: &ServerFlags) -> Self {
+        let seconds = |it: f64| Duration::try_from_secs_f64(it).unwrap_or_default();
+        Self { lame_duck: seconds(flags.lame_duck_seconds), grace: seconds(flags.grace_seconds) }
+    }
+}
+
+impl Running {
+    /// Ends well: not ready, then no new connections, then work in flight ends. Returns whether all of it did in time.
+    pub async fn drain(mut self, how: Drain) -> bool {
+        self.app.drain();
+        tokio::time::sleep(how.lame_duck).await;
+        // Fails only when every listener task is gone already.
+        let _ = self.stop.send(true);
+        let ended = async {
+            for task in &mut self.tasks {
+                let _ = task.await;
+            }
+        };
+        tokio::time::timeout(how.grace, ended).await.is_ok()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The `weir` command, built with the tests.
+
+fn main() -> std::process::ExitCode {
+    weir::cli::main()
+}
