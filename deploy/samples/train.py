@@ -7,7 +7,7 @@ Data: iris, from scikit-learn (Fisher 1936, UCI Machine Learning Repository, CC 
 penguins, from the package palmerpenguins (Horst, Hill and Gorman 2020, CC0).
 
 iris: the transformer standardises, so the model is trained on standardised rows and the manifest holds the numbers of
-`iris/scaler.json`. penguins: the transformer turns names into codes, in the order given in `CODES`; a missing number and
+`iris-scaler.json`. penguins: the transformer turns names into codes, in the order given in `CODES`; a missing number and
 a missing sex are NaN, which the model routes by itself. Classes are in alphabetical order in both.
 """
 
@@ -51,7 +51,7 @@ def train_iris():
     model = SVC(probability=True, random_state=0).fit(scaler.transform(iris.data), iris.target)
     joblib.dump(model, MODELS / "iris" / "model.joblib")
     numbers = {"columns": IRIS_COLUMNS, "mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
-    write_json(MODELS / "iris" / "scaler.json", numbers)
+    write_json(MODELS / "iris-scaler.json", numbers)
     print("mean ", numbers["mean"])
     print("scale", numbers["scale"])
     write_csv(MODELS / "iris-explainer" / "background.csv", IRIS_COLUMNS, sample(iris.data.tolist(), iris.target))

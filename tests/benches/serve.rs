@@ -96,9 +96,7 @@ impl Server {
     }
 
     fn wait_ready(&self) {
-        while !ready(self.address) {
-            std::thread::yield_now();
-        }
+        wait_ready(self.address);
     }
 
     /// One round: microseconds of CPU and of wall time for each request.
@@ -169,13 +167,19 @@ fn start_to_ready() -> f64 {
         .spawn()
         .unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    while !ready(address) {
-        std::thread::yield_now();
-    }
+    wait_ready(address);
     let took = started.elapsed();
     let _ = child.kill();
     let _ = child.wait();
     took.as_secs_f64() * 1000.0
+}
+
+fn wait_ready(address: SocketAddr) {
+    let started = Instant::now();
+    while !ready(address) {
+        assert!(started.elapsed() < Duration::from_secs(10), "the server does not become ready");
+        std::thread::yield_now();
+    }
 }
 
 fn ready(address: SocketAddr) -> bool {

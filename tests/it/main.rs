@@ -1,6 +1,7 @@
 //! Every test that crosses a crate: real servers on free ports, real model files, real processes.
 
 mod compose;
+mod fuzz;
 mod grpc;
 mod harness;
 mod mistakes;

@@ -170,7 +170,7 @@ fn the_command_helps() {
 #[tokio::test(flavor = "multi_thread")]
 async fn components_as_containers_of_weirs_images_run_here() {
     let models = root().join("deploy/samples/models");
-    let iris: Value = serde_json::from_str(&std::fs::read_to_string(models.join("iris/scaler.json")).unwrap()).unwrap();
+    let iris: Value = serde_json::from_str(&std::fs::read_to_string(models.join("iris-scaler.json")).unwrap()).unwrap();
     let steps = json!([{"scale": {"mean": iris["mean"], "scale": iris["scale"]}}]).to_string();
     let spec = format!(
         "  predictor: {{model: {{modelFormat: {{name: sklearn}}, storageUri: {0}/iris}}}}\n  \

@@ -1,1 +1,3 @@
 //! What tests, benches and fuzz targets share.
+
+pub mod fuzz;

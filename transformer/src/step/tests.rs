@@ -217,7 +217,7 @@ fn every_problem_of_a_list_is_told() {
     );
     check(
         "[{encode: {columns: [a], categories: {b: [x]}}}]",
-        "steps:1:39: error: [0].encode.categories.b: unknown field; did you mean `a`?",
+        "steps:1:39: error: [0].encode.categories.b: unknown field; known are `a`",
     );
     check(
         "[{labels: {names: [a, a], ouput: y}}]",

@@ -169,26 +169,27 @@ fn iris_model() -> impl Fn(&[f64]) -> [f64; 3] {
     }
 }
 
-fn iris_request() -> InferRequest {
-    let instances =
-        Background::parse(&golden("iris_lr/instances.csv"), Path::new("instances.csv"), 10).unwrap();
+/// The first rows of a file as one matrix.
+fn instances(name: &str, rows: usize) -> InferRequest {
+    let instances = Background::parse(&golden(name), Path::new(name), rows).unwrap();
     let columns: Vec<&Vec<f64>> = instances
         .columns
         .iter()
         .map(|column| match column {
             Column::Numbers(values) => values,
-            Column::Text(_) => panic!("iris is numbers"),
+            Column::Text(_) => panic!("{name} is numbers"),
         })
         .collect();
-    let values = (0..10).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
-    InferRequest::of(vec![Tensor::fp64("input-0", [10, 4], values)])
+    let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+    InferRequest::of(vec![Tensor::fp64("input-0", [rows, columns.len()], values)])
 }
 
 fn check_iris(config: &str, golden_name: &str) {
     let want = Json::parse(&golden(golden_name));
     let atol = want.at("atol").number();
     let method = build(&golden("iris_lr/train.csv"), config).unwrap();
-    let json = Json::parse(run(&method, &iris_request(), &predictor(iris_model())).unwrap().as_bytes());
+    let request = instances("iris_lr/instances.csv", 10);
+    let json = Json::parse(run(&method, &request, &predictor(iris_model())).unwrap().as_bytes());
     assert_close(&json.at("data.expected_value").numbers(), &want.at("base").numbers(), atol);
     let got = json.at("data.shap_values");
     for (instance, features) in want.at("shap_values").list().iter().enumerate() {
@@ -210,6 +211,40 @@ fn a_softmax_model_is_explained_as_brute_force_explains_it() {
 #[test]
 fn log_odds_are_those_of_the_reference() {
     check_iris("{rows: 50, link: logit}", "iris_lr/kernelshap_logit.json");
+}
+
+/// The margin of `breast_cancer_xgb`, but for a constant, of which Shapley values know nothing.
+fn tree_model() -> impl Fn(&[f64]) -> [f64; 1] {
+    let model = Json::parse(&golden("breast_cancer_xgb/model.xgb.json"));
+    let trees = model.at("learner.gradient_booster.model.trees").list();
+    let keys = ["left_children", "right_children", "split_indices", "split_conditions"];
+    let trees: Vec<_> = trees.iter().map(|tree| keys.map(|key| tree.at(key).numbers())).collect();
+    move |row| {
+        let leaf = |[left, right, feature, condition]: &[Vec<f64>; 4]| {
+            let mut at = 0;
+            while left[at] >= 0.0 {
+                let goes_left = (row[feature[at] as usize] as f32) < condition[at] as f32;
+                at = if goes_left { left[at] } else { right[at] } as usize;
+            }
+            condition[at]
+        };
+        [trees.iter().map(leaf).sum()]
+    }
+}
+
+#[test]
+fn a_sample_of_a_tree_model_is_no_further_off_than_the_references_sampler() {
+    let values = Json::parse(&golden("breast_cancer_xgb/treeshap_interventional.json"));
+    let quality = Json::parse(&golden("breast_cancer_xgb/kernelshap_quality.json"));
+    let method = build(&golden("breast_cancer_xgb/background.csv"), "{samples: 256}").unwrap();
+    let request = instances("breast_cancer_xgb/instances.csv", 5);
+    let json = Json::parse(run(&method, &request, &predictor(tree_model())).unwrap().as_bytes());
+    let of = |json: &Json| json.list()[..5].iter().flat_map(Json::numbers).collect::<Vec<_>>();
+    let (got, want) = (of(json.at("data.shap_values.0")), of(values.at("shap_values")));
+    let squares: f64 = got.iter().zip(&want).map(|(got, want)| (got - want).powi(2)).sum();
+    let rmse = (squares / want.len() as f64).sqrt();
+    let reference = quality.at("budgets.256.rmse_mean").number();
+    assert!(rmse <= reference, "{rmse} is above {reference}");
 }
 
 type Play = fn(&[f64]) -> f64;

@@ -31,8 +31,19 @@ impl Refusal {
     pub(crate) fn of(self, path: &Path) -> LoadError {
         let path = path.to_owned();
         match self {
-            Self::Malformed(reason) => LoadError::Malformed { path, reason },
-            Self::Unsupported { what, advice } => LoadError::Unsupported { path, what, advice },
+            Self::Malformed(reason) => LoadError::Malformed { path, reason: shortened(reason) },
+            Self::Unsupported { what, advice } => {
+                LoadError::Unsupported { path, what: shortened(what), advice }
+            }
         }
+    }
+}
+
+/// Texts quote the file, which may hold anything.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 1000;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }

@@ -133,7 +133,7 @@ impl Classifier for Logistic {
     }
 
     fn row_ns(&self) -> f64 {
-        0.5 * self.weights.len() as f64 + 10.0 * self.classes.len() as f64
+        0.3 * self.weights.len() as f64 + 10.0 * self.classes.len() as f64
     }
 }
 

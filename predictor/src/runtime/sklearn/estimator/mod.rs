@@ -7,6 +7,7 @@ mod forest;
 mod kernel;
 mod labels;
 mod logistic;
+mod pairs;
 mod pipeline;
 mod scaler;
 mod svc;
@@ -265,16 +266,17 @@ fn argmax(values: &[f64]) -> usize {
     best
 }
 
-/// Returns the sum of the products. Four sums run side by side, so that the processor need not wait for each addition.
+/// Returns the sum of the products. Eight sums run side by side, so that no addition waits for the one before.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (fours, rest) = a.as_chunks::<4>();
-    let (others, other_rest) = b.as_chunks::<4>();
-    let mut sums = [0.0; 4];
-    for (x, y) in fours.iter().zip(others) {
-        for lane in 0..4 {
+    let (eights, rest) = a.as_chunks::<8>();
+    let (others, other_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (x, y) in eights.iter().zip(others) {
+        for lane in 0..8 {
             sums[lane] += x[lane] * y[lane];
         }
     }
+    let [a, b, c, d, e, f, g, h] = sums;
     let tail: f64 = rest.iter().zip(other_rest).map(|(x, y)| x * y).sum();
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + tail
+    ((a + e) + (c + g)) + ((b + f) + (d + h)) + tail
 }

@@ -8,8 +8,9 @@ use weir_proto::Error;
 use super::super::refusal::Refusal;
 use super::coupling::Coupling;
 use super::fitted::Fitted;
-use super::kernel::{Kernel, Vectors};
-use super::{Answer, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite, dot};
+use super::kernel::Kernel;
+use super::pairs::{Machine, Pairs, for_each_pair};
+use super::{Answer, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite};
 
 /// Reads the fitted support vectors.
 pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
@@ -91,112 +92,6 @@ fn platt(fitted: &Fitted<'_>, pairs: usize) -> Result<Option<Vec<[f64; 2]>>, Ref
         )));
     }
     Ok(Some(slopes.into_iter().zip(offsets).map(|(slope, offset)| [slope, offset]).collect()))
-}
-
-/// What libsvm keeps, checked to fit together.
-struct Machine<'v> {
-    features: usize,
-    kernel: Kernel,
-    /// Row-major, class after class.
-    vectors: &'v [f64],
-    /// `[classes - 1, vectors]`: what a vector weighs against each other class, its own left out.
-    coefficients: Vec<f64>,
-    starts: Vec<usize>,
-    intercepts: Vec<f64>,
-}
-
-impl Machine<'_> {
-    fn pairs(self) -> Pairs {
-        if self.kernel == Kernel::Linear {
-            return Pairs::Linear { weights: self.weights(), intercepts: self.intercepts };
-        }
-        Pairs::Kernel {
-            kernel: self.kernel,
-            vectors: Vectors::new(self.vectors, self.features),
-            coefficients: self.coefficients,
-            starts: self.starts,
-            intercepts: self.intercepts,
-        }
-    }
-
-    /// Adds the vectors up beforehand, which a linear kernel allows: a score is then one product, however many there are.
-    fn weights(&self) -> Vec<f64> {
-        let count = self.vectors.len() / self.features;
-        let mut weights = Vec::with_capacity(self.intercepts.len() * self.features);
-        for_each_pair(self.starts.len() - 1, |first, second| {
-            let mut sum = vec![0.0; self.features];
-            for (class, other) in [(first, second - 1), (second, first)] {
-                for at in self.starts[class]..self.starts[class + 1] {
-                    let coefficient = self.coefficients[other * count + at];
-                    let vector = &self.vectors[at * self.features..][..self.features];
-                    sum.iter_mut().zip(vector).for_each(|(sum, value)| *sum += coefficient * value);
-                }
-            }
-            weights.extend(sum);
-        });
-        weights
-    }
-}
-
-/// Gives a row's score of each pair of classes, positive for the first.
-enum Pairs {
-    Linear {
-        /// A row of weights for each pair.
-        weights: Vec<f64>,
-        intercepts: Vec<f64>,
-    },
-    Kernel {
-        kernel: Kernel,
-        vectors: Vectors,
-        coefficients: Vec<f64>,
-        starts: Vec<usize>,
-        intercepts: Vec<f64>,
-    },
-}
-
-impl Pairs {
-    /// Returns room for the kernel values of one row.
-    fn room(&self) -> Vec<f64> {
-        match self {
-            Self::Linear { .. } => Vec::new(),
-            Self::Kernel { vectors, .. } => vectors.room(),
-        }
-    }
-
-    fn scores(&self, row: &[f64], room: &mut [f64], scores: &mut [f64]) {
-        match self {
-            Self::Linear { weights, intercepts } => {
-                for ((score, weights), intercept) in
-                    scores.iter_mut().zip(weights.chunks_exact(row.len())).zip(intercepts)
-                {
-                    *score = dot(row, weights) + intercept;
-                }
-            }
-            Self::Kernel { kernel, vectors, coefficients, starts, intercepts } => {
-                vectors.evaluate(*kernel, row, room);
-                let count = starts[starts.len() - 1];
-                let part = |class: usize, other: usize| {
-                    let range = starts[class]..starts[class + 1];
-                    dot(&coefficients[other * count..][..count][range.clone()], &room[range])
-                };
-                let mut rest = scores.iter_mut().zip(intercepts);
-                for_each_pair(starts.len() - 1, |first, second| {
-                    if let Some((score, intercept)) = rest.next() {
-                        *score = part(first, second - 1) + part(second, first) + intercept;
-                    }
-                });
-            }
-        }
-    }
-}
-
-/// Calls with each pair of classes, in libsvm's order.
-fn for_each_pair(classes: usize, mut call: impl FnMut(usize, usize)) {
-    for first in 0..classes {
-        for second in first + 1..classes {
-            call(first, second);
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,14 +233,9 @@ impl Classifier for Svc {
     }
 
     fn row_ns(&self) -> f64 {
-        let features = self.features as f64;
-        let pairs = self.pair_count() as f64;
-        match &self.pairs {
-            Pairs::Linear { .. } => pairs * (5.0 + 0.5 * features),
-            Pairs::Kernel { vectors, .. } => {
-                vectors.len() as f64 * (8.0 + 0.3 * features + self.classes.len() as f64)
-            }
-        }
+        let classes = self.classes.len() as f64;
+        let coupling = if self.platt.is_some() { 20.0 * classes * classes } else { 0.0 };
+        coupling + self.pairs.row_ns(self.features, self.classes.len())
     }
 }
 

@@ -339,3 +339,73 @@ fn unfilled(cell: &[u8]) -> &[u8] {
     let length = cell.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     &cell[..length]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::pickle;
+    use super::*;
+
+    /// Pickles an array as protocol 0 does. `bytes` are escaped as in a Python string.
+    fn pickled(code: &str, order: &str, shape: &str, fortran: u8, bytes: &str) -> String {
+        format!(
+            "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n({shape}tcnumpy\ndtype\n(S'{code}'\ntR\
+             (I3\nS'{order}'\nNNNI-1\nI-1\nI0\ntbI0{fortran}\nS'{bytes}'\ntb."
+        )
+    }
+
+    fn check(file: &str, want: &str) {
+        let doc = pickle::read(file.as_bytes()).unwrap();
+        let got = Array::read(doc.root()).and_then(|array| array.elements());
+        let got = got.map_or_else(|refusal| format!("{refusal:?}"), |elements| format!("{elements:?}"));
+        assert_eq!(got, want, "{file}");
+    }
+
+    #[test]
+    fn elements_of_every_type() {
+        check(&pickled("b1", "|", "I2\n", 0, r"\x01\x00"), "Bools([true, false])");
+        check(&pickled("i1", "|", "I2\n", 0, r"\xff\x7f"), "Ints([-1, 127])");
+        check(&pickled("i2", ">", "I2\n", 0, r"\x80\x00\x00\x01"), "Ints([-32768, 1])");
+        check(&pickled("u2", "<", "I1\n", 0, r"\xff\xff"), "Ints([65535])");
+        check(
+            &pickled("f2", "<", "I3\n", 0, r"\x00\x3c\x01\x00\x00\xfc"),
+            "Floats([1.0, 5.960464477539063e-8, -inf])",
+        );
+        check(&pickled("f4", ">", "I1\n", 0, r"\xc0\x20\x00\x00"), "Floats([-2.5])");
+        check(&pickled("S3", "|", "I2\n", 0, r"ab\x00abc"), "Texts([[97, 98], [97, 98, 99]])");
+        check(
+            &pickled("U1", ">", "I2\n", 0, r"\x00\x00\x20\xac\x00\x00\x00\x00"),
+            "Texts([[226, 130, 172], []])",
+        );
+        check(&pickled("i1", "|", "I2\nI3\n", 1, r"\x00\x01\x02\x03\x04\x05"), "Ints([0, 2, 4, 1, 3, 5])");
+        check(&pickled("f8", "<", "I0\n", 0, ""), "Floats([])");
+    }
+
+    #[test]
+    fn arrays_that_do_not_add_up_are_refused() {
+        let miscounted = "Malformed(\"an array of float64 of shape [2] with 8 bytes\")";
+        check(&pickled("f8", "<", "I2\n", 0, "12345678"), miscounted);
+        let overflow = "Malformed(\"an array of int8 of shape [4294967296, 4294967296, 0] with 0 bytes\")";
+        check(&pickled("i1", "|", "I4294967296\nI4294967296\nI0\n", 0, ""), overflow);
+        check(
+            &pickled("U0", "<", "I1000000000\n", 0, ""),
+            "Malformed(\"an array of U0 of shape [1000000000] with 0 bytes\")",
+        );
+        let complex = "an array of c16 where booleans, numbers or strings, all alike, are expected";
+        let doc = pickled("c16", "<", "I1\n", 0, "1234567812345678");
+        check(
+            &doc,
+            &format!(
+                "Unsupported {{ what: {complex:?}, advice: \"encode the values as one of these before fitting\" }}"
+            ),
+        );
+    }
+
+    #[test]
+    fn a_file_cannot_ask_for_its_arrays_without_end() {
+        let file = pickled("i1", "|", "I4000\n", 0, &"x".repeat(4000));
+        let doc = pickle::read(file.as_bytes()).unwrap();
+        let array = Array::read(doc.root()).unwrap();
+        let taken = (0..1000).take_while(|_| array.floats().is_ok()).count();
+        assert!((1..100).contains(&taken), "{taken}");
+    }
+}

@@ -1,6 +1,6 @@
 //! joblib's raw arrays. Where an array would stand, the pickle builds a `NumpyArrayWrapper` that describes it, and straight
 //! after the BUILD come the elements: a byte that tells the padding, that many bytes of it, and the memory of the array.
-//! Releases before 1.2 wrote no padding. Arrays of Python objects come as a complete pickle of their own instead.
+//! Older releases wrote no padding. Arrays of Python objects come as a complete pickle of their own instead.
 
 use super::super::numpy::Dtype;
 use super::super::refusal::Refusal;

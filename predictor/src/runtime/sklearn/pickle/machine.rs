@@ -20,6 +20,9 @@ pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, NodeId), Refusal> {
     Ok((machine.nodes, root))
 }
 
+/// The longest name of a module, or of a class or function in it.
+const MAX_NAME: usize = 1024;
+
 /// The constants stand first among the nodes and are shared.
 const NONE: NodeId = NodeId(0);
 const FALSE: NodeId = NodeId(1);
@@ -222,20 +225,30 @@ impl<'a> Machine<'a> {
     }
 
     fn named(&mut self) -> Result<Global<'a>, Refusal> {
-        let module = self.cursor.text_line()?;
-        let name = self.cursor.text_line()?;
-        Ok(Global { module: Cow::Borrowed(module), name: Cow::Borrowed(name) })
+        let module = Cow::Borrowed(self.cursor.text_line()?);
+        let name = Cow::Borrowed(self.cursor.text_line()?);
+        self.checked(Global { module, name })
     }
 
     fn stacked(&mut self) -> Result<Global<'a>, Refusal> {
         let [name, module] = [self.pop()?, self.pop()?].map(|id| match &self.nodes[id.index()] {
-            Node::Text(text) => Some(text.clone()),
+            Node::Text(text) if text.len() <= MAX_NAME => Some(text.clone()),
             _ => None,
         });
         match (module, name) {
             (Some(module), Some(name)) => Ok(Global { module, name }),
-            _ => Err(self.cursor.complain("a global whose name is not text")),
+            _ => Err(self.cursor.complain("a class or function whose name is not a short text")),
         }
+    }
+
+    /// Names are copied into messages and compared often, so they must be short.
+    fn checked(&self, global: Global<'a>) -> Result<Global<'a>, Refusal> {
+        if global.module.len() > MAX_NAME || global.name.len() > MAX_NAME {
+            return Err(self
+                .cursor
+                .complain(format!("the name of a class or function is longer than {MAX_NAME} bytes")));
+        }
+        Ok(global)
     }
 
     /// Notes what would have been called.

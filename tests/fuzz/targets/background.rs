@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: weir_tests::fuzz::plant("background"), |data: &[u8]| {
+    weir_tests::fuzz::background(data);
+});

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: weir_tests::fuzz::plant("v2_request"), |data: &[u8]| {
+    weir_tests::fuzz::v2_request(data);
+});
