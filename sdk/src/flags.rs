@@ -121,6 +121,9 @@ pub struct ServerFlags {
     /// The port for /metrics and probes; 0 takes a free one
     #[arg(long = "admin_port", default_value_t = 8082)]
     pub admin_port: u16,
+    /// A Unix socket to listen on as well, for peers on this host
+    #[arg(long = "unix_socket")]
+    pub unix_socket: Option<std::path::PathBuf>,
     /// The most bytes a request or an answer may have
     #[arg(long = "max_body_bytes", default_value_t = 104_857_600)]
     pub max_body_bytes: usize,
@@ -146,6 +149,7 @@ impl ServerFlags {
             http_port: Some(0),
             grpc_port: 0,
             admin_port: 0,
+            unix_socket: None,
             max_body_bytes: 104_857_600,
             max_in_flight: 1024,
             lame_duck_seconds: 0.0,

@@ -17,6 +17,7 @@ pub mod server;
 pub mod storage;
 pub mod telemetry;
 pub mod transform;
+mod wire;
 pub mod workers;
 
 pub use call::{BoxFuture, Call, Context, Handle, Metadata, ModelStatus, Payload, Verb};

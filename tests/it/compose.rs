@@ -63,7 +63,11 @@ fn every_compose_service_starts_so_and_is_locked_down() {
         assert_eq!(text("cap_drop"), r#"["ALL"]"#, "{name}");
         assert_eq!(text("security_opt"), r#"["no-new-privileges:true"]"#, "{name}");
         assert!(compose.service(name).get("healthcheck").is_some(), "{name}");
-        assert_eq!(compose.service(name).get("ports").is_some(), name == "router", "only the router is published");
+        assert_eq!(
+            compose.service(name).get("ports").is_some(),
+            name == "router",
+            "only the router is published"
+        );
     }
 }
 
@@ -196,12 +200,15 @@ struct Container {
 impl Deployment {
     /// Finds what it takes, or tells what is missing.
     fn planned() -> Result<Self, String> {
-        run(Command::new("docker").arg("info"))
-            .map_err(|error| format!("no container engine answers: {}", error.lines().last().unwrap_or_default()))?;
+        run(Command::new("docker").arg("info")).map_err(|error| {
+            format!("no container engine answers: {}", error.lines().last().unwrap_or_default())
+        })?;
         let known: [&[&str]; 2] = [&["docker-compose"], &["docker", "compose"]];
         let works = |it: &&&[&str]| run(Command::new(it[0]).args(&it[1..]).arg("version")).is_ok();
-        let compose = known.iter().find(works).ok_or("neither `docker-compose` nor `docker compose` is there")?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+        let compose =
+            known.iter().find(works).ok_or("neither `docker-compose` nor `docker compose` is there")?;
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         let binaries = std::env::var_os("WEIR_BIN_DIR").map_or_else(|| target.join("release"), PathBuf::from);
         for service in SERVICES {
             fresh(&binaries.join(service)).map_err(|reason| {
@@ -214,14 +221,24 @@ impl Deployment {
     }
 
     fn build(&self, id: &str, services: &[&str]) {
+        let id = format!("{}-{id}", self.name);
         let mut command = Command::new(root().join("deploy/images/build.sh"));
-        command.arg("--bin-dir").arg(&self.binaries).args(["--tag", &self.name, "--build-id", id]).args(services);
+        command
+            .arg("--bin-dir")
+            .arg(&self.binaries)
+            .args(["--tag", &self.name, "--build-id", &id])
+            .args(services);
         run(&mut command).unwrap();
     }
 
     fn compose_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.compose[0]);
-        command.args(&self.compose[1..]).arg("-f").arg(root().join(COMPOSE)).args(["-p", &self.name]).args(args);
+        command
+            .args(&self.compose[1..])
+            .arg("-f")
+            .arg(root().join(COMPOSE))
+            .args(["-p", &self.name])
+            .args(args);
         command.env("WEIR_TAG", &self.name).env("WEIR_PORT", format!("127.0.0.1:{}", self.port));
         command
     }
@@ -277,7 +294,10 @@ impl Drop for Deployment {
         let down = run(&mut self.compose_command(&["down", "-v", "--remove-orphans", "-t", "5"]));
         let images = SERVICES.map(|it| format!("weir-{it}:{}", self.name));
         let removed = run(Command::new("docker").args(["rmi", "-f"]).args(images));
-        for error in [down, removed].into_iter().filter_map(Result::err) {
+        // The predictor's first image has lost its tag to the second.
+        let first = format!("label=org.opencontainers.image.revision={}-one", self.name);
+        let pruned = run(Command::new("docker").args(["image", "prune", "-f", "--filter", &first]));
+        for error in [down, removed, pruned].into_iter().filter_map(Result::err) {
             println!("{error}");
         }
     }
@@ -308,7 +328,10 @@ impl Traffic {
     /// Waits until the status comes twice more: the second of them was asked for after this was.
     async fn seen_again(&self, status: u16) {
         let wanted = self.count(status) + 2;
-        wait_for(Duration::from_secs(30), || async { self.task.is_finished() || self.count(status) >= wanted }).await;
+        wait_for(Duration::from_secs(30), || async {
+            self.task.is_finished() || self.count(status) >= wanted
+        })
+        .await;
     }
 
     /// Returns what came.
@@ -341,7 +364,10 @@ fn run(command: &mut Command) -> Result<String, String> {
 
 /// A binary must be there, and not be older than what it was built from: cargo lists that beside it.
 fn fresh(binary: &Path) -> Result<(), String> {
-    let built = binary.metadata().and_then(|it| it.modified()).map_err(|_| format!("{} is not there", binary.display()))?;
+    let built = binary
+        .metadata()
+        .and_then(|it| it.modified())
+        .map_err(|_| format!("{} is not there", binary.display()))?;
     let list = std::fs::read_to_string(binary.with_extension("d")).unwrap_or_default();
     // A path with a space in it is split here, found nowhere, and passed over.
     for source in list.split_whitespace().skip(1) {

@@ -74,7 +74,8 @@ fn flip(data: &mut [u8], at: usize, random: &mut Random) {
 
 /// Values at which counts and lengths go wrong.
 fn overwrite(data: &mut [u8], at: usize, random: &mut Random) {
-    const EDGES: [&[u8]; 8] = [&[0], &[0xff], &[0x7f], &[0x80], &[0xff; 4], &[0xff, 0xff, 0xff, 0x7f], &[0xff; 8], b"9999"];
+    const EDGES: [&[u8]; 8] =
+        [&[0], &[0xff], &[0x7f], &[0x80], &[0xff; 4], &[0xff, 0xff, 0xff, 0x7f], &[0xff; 8], b"9999"];
     let edge = EDGES[random.below(EDGES.len())];
     for (byte, new) in data.iter_mut().skip(at).zip(edge) {
         *byte = *new;

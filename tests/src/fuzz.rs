@@ -104,7 +104,8 @@ pub fn v2_request(data: &[u8]) -> bool {
 }
 
 fn is_finite(request: &InferRequest) -> bool {
-    let scalars = |it: &Parameters| !it.0.iter().any(|(_, it)| matches!(it, Parameter::Double(v) if !v.is_finite()));
+    let scalars =
+        |it: &Parameters| !it.0.iter().any(|(_, it)| matches!(it, Parameter::Double(v) if !v.is_finite()));
     let numbers = |it: &Tensor| it.data.to_f64().is_none_or(|values| values.iter().all(|it| it.is_finite()));
     scalars(&request.parameters) && request.inputs.iter().all(|it| scalars(&it.parameters) && numbers(it))
 }
@@ -156,7 +157,8 @@ pub fn document(data: &[u8]) -> bool {
     let documents = document::parse(text, &problems);
     for node in &documents {
         let json = node.to_json();
-        let again = document::parse_one(&json, "again").unwrap_or_else(|error| panic!("{}: {json}", error.message));
+        let again =
+            document::parse_one(&json, "again").unwrap_or_else(|error| panic!("{}: {json}", error.message));
         assert_eq!(json, again.to_json());
     }
     !problems.has_errors()
@@ -212,8 +214,12 @@ fn load(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> bool {
 
 fn predict(model: &dyn Model) {
     let signature = model.signature();
-    let [spec] = signature.inputs.as_slice() else { panic!("one input expected, met {:?}", signature.inputs) };
-    let [rows, features] = spec.shape.as_slice() else { panic!("rows of features expected, met {:?}", spec.shape) };
+    let [spec] = signature.inputs.as_slice() else {
+        panic!("one input expected, met {:?}", signature.inputs)
+    };
+    let [rows, features] = spec.shape.as_slice() else {
+        panic!("rows of features expected, met {:?}", spec.shape)
+    };
     assert_eq!(*rows, -1);
     let features = usize::try_from(*features).expect("a model has a number of features");
     // What a model of many features costs is known before it is asked; here it would only cost time.
@@ -295,7 +301,8 @@ fn oip_response_seeds() -> Vec<Vec<u8>> {
         outputs: it.inputs,
         ..InferResponse::default()
     });
-    let written = |it: InferResponse| [Contents::Raw, Contents::Typed].map(|how| oip::encode_response(it.clone(), how));
+    let written =
+        |it: InferResponse| [Contents::Raw, Contents::Typed].map(|how| oip::encode_response(it.clone(), how));
     answers.flat_map(written).map(|it| it.to_vec()).collect()
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use crate::component::Kind;
-use crate::mesh::{MeshOptions, Placed, addresses, components, reachable, routes};
+use crate::mesh::{MeshOptions, Placed, SocketFolder, addresses, components, routes};
 use crate::plan::Plan;
 
 /// Waits between two starts of a service that dies: from the first to the last.
@@ -26,6 +27,7 @@ pub(crate) struct Separate {
     pub(crate) http: SocketAddr,
     /// Every process: its kind and model, its address, its number.
     pub(crate) processes: Vec<(String, String, u32)>,
+    _folder: SocketFolder,
 }
 
 struct Process {
@@ -36,34 +38,33 @@ struct Process {
 impl Separate {
     /// Starts every service as a process. `env` is given to each of them beside what the manifest says.
     pub(crate) async fn start(plan: &Plan, options: &MeshOptions) -> io::Result<Self> {
-        let door = door_ports(options)?;
-        let door_address = reachable(door.http).to_string();
+        let folder = SocketFolder::new()?;
+        let (door, door_socket) = (door_ports(options)?, folder.path("router"));
         let mut placed = Vec::new();
-        for (service, revision, component) in components(plan) {
-            let seat = free_ports()?;
-            let address = seat.http.to_string();
-            placed.push(Placed { service, revision, plan: component.clone(), address, seat });
+        for (index, (service, revision, component)) in components(plan).enumerate() {
+            let socket = folder.path(&index.to_string());
+            placed.push(Placed { service, revision, plan: component.clone(), socket, seat: free_ports()? });
         }
         let mut processes = Vec::with_capacity(placed.len() + 1);
         let router_args = vec!["--routes".to_owned(), routes(plan, &placed)];
         for it in placed {
             let mut args = it.plan.launch.args.clone();
-            args.extend(addresses(it.plan.kind, &door_address));
-            let mut command = command(it.plan.kind, args, &it.seat)?;
+            args.extend(addresses(it.plan.kind, &door_socket));
+            let mut command = command(it.plan.kind, args, &it.seat, &it.socket)?;
             command.envs(it.plan.launch.env.iter());
             let name = format!("{} {}", it.plan.kind.name(), plan.services[it.service].name);
-            processes.push((Process { name, command }, it.address));
+            processes.push((Process { name, command }, it.seat.http.to_string()));
         }
-        let mut command = command(Kind::Router, router_args, &door)?;
+        let mut command = command(Kind::Router, router_args, &door, &door_socket)?;
         command.args(["--max_body_bytes", &options.door.max_body_bytes.to_string()]);
         command.args(["--max_in_flight", &options.door.max_in_flight.to_string()]);
-        processes.push((Process { name: "router".to_owned(), command }, door_address));
-        Self::supervise_all(processes, door.http)
+        processes.push((Process { name: "router".to_owned(), command }, door.http.to_string()));
+        Self::supervise_all(processes, door.http, folder)
     }
 
-    fn supervise_all(processes: Vec<(Process, String)>, http: SocketAddr) -> io::Result<Self> {
+    fn supervise_all(processes: Vec<(Process, String)>, http: SocketAddr, folder: SocketFolder) -> io::Result<Self> {
         let (stop, stopping) = watch::channel(false);
-        let mut all = Self { stop, tasks: Vec::new(), http, processes: Vec::new() };
+        let mut all = Self { stop, tasks: Vec::new(), http, processes: Vec::new(), _folder: folder };
         for (mut process, address) in processes {
             let child = process.command.spawn()?;
             all.processes.push((process.name.clone(), address, child.id().unwrap_or_default()));
@@ -127,12 +128,13 @@ async fn end(name: &str, mut child: Child) {
     }
 }
 
-fn command(kind: Kind, args: Vec<String>, ports: &Ports) -> io::Result<Command> {
+fn command(kind: Kind, args: Vec<String>, ports: &Ports, socket: &Path) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(kind.name()).args(args);
     command.args(["--host", &ports.http.ip().to_string()]);
     command.args(["--http_port", &ports.http.port().to_string()]);
     command.args(["--grpc_port", &ports.grpc.to_string(), "--admin_port", &ports.admin.to_string()]);
+    command.arg("--unix_socket").arg(socket);
     command.args(["--lame_duck_seconds", "0", "--until_stdin_ends"]);
     command.stdin(Stdio::piped()).kill_on_drop(true);
     // Ctrl-C on a terminal reaches the whole group; the supervisor alone decides who ends when.

@@ -1,23 +1,48 @@
-//! One HTTP/2 connection to a peer, as a tower service.
+//! One HTTP/2 connection to a peer. A call is a stream of it, driven by the caller's own task: nothing is queued in between.
 
-use std::error::Error as _;
 use std::io;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use bytes::{Bytes, BytesMut};
+use h2::client::SendRequest;
+use http::{HeaderMap, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tonic::body::Body;
+use weir_proto::Code;
 
 use super::Target;
 
 /// Windows wide enough that a tensor of megabytes does not wait for updates on a local network.
 const WINDOW: u32 = 4 << 20;
+/// A peer that vanished without a word is found out within these two, also while nothing is asked.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_WAIT: Duration = Duration::from_secs(5);
 
 /// A connection. Clones share it.
-#[derive(Clone)]
-pub(super) struct Link(SendRequest<Body>);
+pub(super) struct Link {
+    sender: SendRequest<Bytes>,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+/// A whole answer: headers, data, trailers.
+pub(super) struct Answer {
+    pub(super) headers: HeaderMap,
+    pub(super) data: Bytes,
+    pub(super) trailers: HeaderMap,
+}
+
+/// What went wrong with the connection, as against what the peer answered.
+#[derive(Debug)]
+pub(super) enum LinkError {
+    /// The request never left: it may be sent again.
+    NotSent(h2::Error),
+    /// It may have left, and no whole answer came back.
+    Broken(h2::Error),
+    /// The answer is larger than what is taken.
+    TooLarge(usize),
+    /// The peer answered with a status that gRPC never has.
+    Status(http::StatusCode),
+}
 
 impl Link {
     pub(super) async fn connect(target: &Target) -> io::Result<Self> {
@@ -26,75 +51,106 @@ impl Link {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 // A call is one small write: to wait for more would only delay it.
                 stream.set_nodelay(true)?;
-                Self::handshake(TokioIo::new(stream)).await
+                Self::handshake(stream).await
             }
-            Target::Unix(path) => Self::handshake(TokioIo::new(UnixStream::connect(path).await?)).await,
+            Target::Unix(path) => Self::handshake(UnixStream::connect(path).await?).await,
         }
     }
 
-    async fn handshake<I>(io: I) -> io::Result<Self>
-    where
-        I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
-    {
-        let (sender, connection) = Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(WINDOW)
+    async fn handshake(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> io::Result<Self> {
+        let (sender, mut connection) = h2::client::Builder::new()
+            .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .max_frame_size(256 << 10)
-            // A peer that vanished without a word is found out within fifteen seconds, also while nothing is asked.
-            .keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .keep_alive_while_idle(true)
+            .enable_push(false)
             .handshake(io)
             .await
             .map_err(io::Error::other)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to a peer ended");
+        let pings = connection.ping_pong();
+        let driver = tokio::spawn(async move {
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection to a peer ended");
+                },
+                () = keep_alive(pings) => tracing::debug!("a peer does not answer pings"),
             }
         });
-        Ok(Self(sender))
+        Ok(Self { sender, driver })
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.driver.is_finished()
+    }
+
+    /// Sends one message and waits for the whole answer, no larger than `max` bytes.
+    pub(super) async fn unary(&self, request: Request<()>, message: Bytes, max: usize) -> Result<Answer, LinkError> {
+        let mut sender = self.sender.clone().ready().await.map_err(LinkError::NotSent)?;
+        let (response, mut stream) = sender.send_request(request, false).map_err(LinkError::NotSent)?;
+        stream.send_data(message, true).map_err(LinkError::of)?;
+        let response = response.await.map_err(LinkError::of)?;
+        if response.status() != http::StatusCode::OK {
+            return Err(LinkError::Status(response.status()));
+        }
+        receive(response, max).await
     }
 }
 
-impl tower::Service<http::Request<Body>> for Link {
-    type Response = http::Response<hyper::body::Incoming>;
-    type Error = hyper::Error;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
+async fn receive(response: Response<h2::RecvStream>, max: usize) -> Result<Answer, LinkError> {
+    let (head, mut body) = response.into_parts();
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(LinkError::of)?;
+        // What was received makes room for more; fails only when the stream has ended.
+        let _ = body.flow_control().release_capacity(data.len());
+        if first.len() + rest.len() + data.len() > max {
+            return Err(LinkError::TooLarge(max));
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
     }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
-    }
+    let trailers = body.trailers().await.map_err(LinkError::of)?.unwrap_or_default();
+    let data = if rest.is_empty() { first } else { Bytes::from([&first[..], &rest[..]].concat()) };
+    Ok(Answer { headers: head.headers, data, trailers })
 }
 
-/// What went wrong with the connection, as against what the peer answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LinkError {
-    /// The request never left: it may be sent again.
-    NotSent,
-    /// It may have left, and nothing came back.
-    Broken,
+/// Pings a peer for as long as it answers.
+async fn keep_alive(pings: Option<h2::PingPong>) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(PING_EVERY).await;
+        match tokio::time::timeout(PING_WAIT, pings.ping(h2::Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
 }
 
 impl LinkError {
-    /// Returns what the connection did, or `None` when the peer itself answered with that status.
-    pub(super) fn of(status: &tonic::Status) -> Option<Self> {
-        let mut cause = status.source();
-        while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<hyper::Error>() {
-                let not_sent = error.is_canceled() || error.is_closed();
-                return Some(if not_sent { Self::NotSent } else { Self::Broken });
-            }
-            cause = error.source();
+    fn of(error: h2::Error) -> Self {
+        // The one reset that promises that nothing was done.
+        let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        if refused { Self::NotSent(error) } else { Self::Broken(error) }
+    }
+
+    /// The code of the error that the caller is answered.
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::NotSent(_) | Self::Broken(_) | Self::Status(_) => Code::Upstream,
+            Self::TooLarge(_) => Code::TooLarge,
         }
-        None
+    }
+}
+
+impl std::fmt::Display for LinkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotSent(error) | Self::Broken(error) => write!(f, "{error}"),
+            Self::TooLarge(max) => write!(f, "the answer is larger than {max} bytes"),
+            Self::Status(status) => write!(f, "HTTP status {status}"),
+        }
     }
 }

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use http::HeaderValue;
-use http::uri::PathAndQuery;
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use prost::Message;
-use tonic::client::Grpc;
-use tonic_prost::ProstCodec;
 use weir_proto::generated::{inference, mesh};
 use weir_proto::{Code, DataType, Error, Face, Origin, Signature, TensorSpec};
 
@@ -20,7 +19,7 @@ pub use http_client::healthy;
 pub use target::Target;
 
 use crate::call::EXPLAINING;
-use crate::{Call, Context, Metadata, ModelStatus, Payload, Verb, grpc, telemetry};
+use crate::{Call, Context, Metadata, ModelStatus, Payload, Verb, grpc, telemetry, wire};
 use link::{Link, LinkError};
 
 /// How long a connection may take to be made: a peer that is up answers within a network's round trip.
@@ -30,6 +29,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 pub struct Peer {
     origin: Origin,
     target: Target,
+    /// What stands in the `:authority` of its requests.
+    authority: Authority,
     link: ArcSwapOption<Warm>,
     connecting: tokio::sync::Mutex<()>,
     max_message: usize,
@@ -55,8 +56,8 @@ pub struct Description {
 impl Peer {
     /// Creates a peer. `origin` is what it is; nothing is connected yet.
     pub fn new(origin: Origin, target: Target, max_message: usize) -> Arc<Self> {
-        let link = ArcSwapOption::empty();
-        Arc::new(Self { origin, target, link, connecting: tokio::sync::Mutex::new(()), max_message })
+        let (authority, link) = (target.authority(), ArcSwapOption::empty());
+        Arc::new(Self { origin, target, authority, link, connecting: tokio::sync::Mutex::new(()), max_message })
     }
 
     /// Where it is.
@@ -82,7 +83,7 @@ impl Peer {
             version: call.version,
             body: call.payload.body,
         };
-        let answer: mesh::Answer = self.unary(path, message, &call.context).await?;
+        let answer: mesh::Answer = self.unary(path, &message, &call.context).await?;
         let face = Face::try_from(answer.face).map_err(|error| self.nonsense(&error.message))?;
         Ok(Payload { face, body: answer.body })
     }
@@ -93,7 +94,7 @@ impl Peer {
     /// As for [`Peer::call`].
     pub async fn describe(&self, context: &Context) -> Result<Description, Error> {
         let path = "/weir.mesh.v1.Component/Describe";
-        let told: mesh::Description = self.unary(path, mesh::DescribeRequest {}, context).await?;
+        let told: mesh::Description = self.unary(path, &mesh::DescribeRequest {}, context).await?;
         let model = |it: mesh::description::Model| ModelStatus { name: it.name, ready: it.ready, reason: it.reason };
         Ok(Description {
             ready: told.ready,
@@ -119,7 +120,7 @@ impl Peer {
     pub async fn metadata(&self, model: &str, version: &str, context: &Context) -> Result<Metadata, Error> {
         let path = "/inference.GRPCInferenceService/ModelMetadata";
         let request = inference::ModelMetadataRequest { name: model.to_owned(), version: version.to_owned() };
-        let told: inference::ModelMetadataResponse = self.unary(path, request, context).await?;
+        let told: inference::ModelMetadataResponse = self.unary(path, &request, context).await?;
         let spec = |it: inference::model_metadata_response::TensorMetadata| {
             let datatype = DataType::parse(&it.datatype).map_err(|error| self.nonsense(&error.message))?;
             Ok(TensorSpec { name: it.name, datatype, shape: it.shape })
@@ -133,14 +134,17 @@ impl Peer {
         Ok(Metadata { name: told.name, versions: told.versions, signature })
     }
 
-    async fn unary<Q, A>(&self, path: &'static str, message: Q, context: &Context) -> Result<A, Error>
-    where
-        Q: Message + Clone + 'static,
-        A: Message + Default + 'static,
-    {
+    async fn unary<A: Message + Default>(
+        &self,
+        path: &'static str,
+        message: &impl Message,
+        context: &Context,
+    ) -> Result<A, Error> {
         let left = context.remaining().map_err(|error| error.or_origin(self.origin))?;
         let span = telemetry::client_span(path, context);
-        let work = self.attempt(path, message, context, left, span.as_ref());
+        let mut headers = HeaderMap::with_capacity(8);
+        write_headers(&mut headers, context, left, span.as_ref());
+        let work = self.attempt(path, wire::frame(message), headers);
         let outcome = match left {
             Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(self.too_late())),
             None => work.await,
@@ -150,41 +154,53 @@ impl Peer {
     }
 
     /// Sends once; once more only when the connection was found closed before the request had left.
-    async fn attempt<Q, A>(
+    async fn attempt<A: Message + Default>(
         &self,
         path: &'static str,
-        message: Q,
-        context: &Context,
-        left: Option<Duration>,
-        span: Option<&tracing::Span>,
-    ) -> Result<A, Error>
-    where
-        Q: Message + Clone + 'static,
-        A: Message + Default + 'static,
-    {
+        message: Bytes,
+        headers: HeaderMap,
+    ) -> Result<A, Error> {
         let mut retried = false;
         loop {
-            let link = self.link().await?;
-            let mut client = Grpc::with_origin(link.link.clone(), self.target.authority())
-                .max_decoding_message_size(self.max_message)
-                .max_encoding_message_size(self.max_message);
-            let mut request = tonic::Request::new(message.clone());
-            write_headers(request.metadata_mut().as_mut(), context, left, span);
-            let codec: ProstCodec<Q, A> = ProstCodec::default();
-            match client.unary(request, PathAndQuery::from_static(path), codec).await {
-                Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) => {
-                    let broken = LinkError::of(&status);
-                    if broken.is_some() {
-                        self.forget(&link);
+            let warm = self.link().await?;
+            let mut request = Request::new(());
+            *request.method_mut() = Method::POST;
+            *request.version_mut() = Version::HTTP_2;
+            *request.uri_mut() = self.uri(path);
+            request.headers_mut().clone_from(&headers);
+            match warm.link.unary(request, message.clone(), self.max_message).await {
+                Ok(answer) => return self.read(answer),
+                Err(LinkError::NotSent(_)) if !retried => {
+                    self.forget(&warm);
+                    retried = true;
+                }
+                Err(error) => {
+                    if matches!(error, LinkError::NotSent(_) | LinkError::Broken(_)) {
+                        self.forget(&warm);
                     }
-                    match broken {
-                        Some(LinkError::NotSent) if !retried => retried = true,
-                        Some(_) => return Err(self.broken(&status)),
-                        None => return Err(grpc::error_of(&status, self.origin)),
-                    }
+                    return Err(self.broken(&error));
                 }
             }
+        }
+    }
+
+    fn uri(&self, path: &'static str) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_static(path));
+        Uri::from_parts(parts).expect("scheme, authority and path make a URI")
+    }
+
+    /// The message of an answer, or the error it tells in its trailers or, without a body, in its headers.
+    fn read<A: Message + Default>(&self, answer: link::Answer) -> Result<A, Error> {
+        let told = if answer.trailers.contains_key(wire::GRPC_STATUS) { &answer.trailers } else { &answer.headers };
+        match tonic::Status::from_header_map(told) {
+            Some(status) if status.code() == tonic::Code::Ok => {
+                wire::unframe(answer.data).map_err(|error| self.nonsense(&error.message))
+            }
+            Some(status) => Err(grpc::error_of(&status, self.origin)),
+            None => Err(self.nonsense("no gRPC status")),
         }
     }
 
@@ -222,9 +238,13 @@ impl Peer {
         Error::new(Code::NotReady, format!("the {} cannot be reached", self.origin)).or_origin(self.origin)
     }
 
-    fn broken(&self, status: &tonic::Status) -> Error {
-        tracing::warn!(target = %self.target, %status, "the {} broke the connection", self.origin);
-        Error::new(Code::Upstream, format!("the {} broke the connection", self.origin)).or_origin(self.origin)
+    fn broken(&self, error: &LinkError) -> Error {
+        tracing::warn!(target = %self.target, %error, "a call to the {} failed", self.origin);
+        let message = match error {
+            LinkError::NotSent(_) | LinkError::Broken(_) => format!("the {} broke the connection", self.origin),
+            LinkError::TooLarge(_) | LinkError::Status(_) => format!("the {} gave no good answer: {error}", self.origin),
+        };
+        Error::new(error.code(), message).or_origin(self.origin)
     }
 
     fn nonsense(&self, why: &str) -> Error {
@@ -237,21 +257,20 @@ impl Peer {
     }
 }
 
-fn write_headers(
-    headers: &mut http::HeaderMap,
-    context: &Context,
-    left: Option<Duration>,
-    span: Option<&tracing::Span>,
-) {
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+fn write_headers(headers: &mut HeaderMap, context: &Context, left: Option<Duration>, span: Option<&tracing::Span>) {
+    headers.insert(header::CONTENT_TYPE, wire::GRPC);
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
     for (name, value) in &context.headers {
-        headers.insert(name.clone(), value.clone());
+        headers.insert(name.clone(), once(value.clone()));
     }
     if let Some(left) = left {
         // Microseconds fit eight digits up to 99 seconds; beyond that milliseconds are fine enough.
         let micros = left.as_micros();
         let text = if micros < 100_000_000 { format!("{micros}u") } else { format!("{}m", left.as_millis().min(99_999_999)) };
         if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert("grpc-timeout", value);
+            headers.insert(GRPC_TIMEOUT, once(value));
         }
     }
     if context.explaining {
@@ -260,6 +279,13 @@ fn write_headers(
     if let Some(span) = span {
         telemetry::inject(span, headers);
     }
+}
+
+/// Marks a value that is another one in every request: to put it into the connection's table of headers would only push out
+/// those that are worth keeping.
+fn once(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// Waits until the peer tells that it is ready.

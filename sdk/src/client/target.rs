@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use http::Uri;
+use http::uri::Authority;
 use weir_proto::Error;
 
 /// A peer's address.
@@ -40,13 +40,13 @@ impl Target {
     }
 
     /// Returns what stands in the `:authority` of requests.
-    pub(crate) fn authority(&self) -> Uri {
+    pub(crate) fn authority(&self) -> Authority {
         let text = match self {
-            Self::Tcp(host, port) if host.contains(':') => format!("http://[{host}]:{port}"),
-            Self::Tcp(host, port) => format!("http://{host}:{port}"),
-            Self::Unix(_) => "http://localhost".to_owned(),
+            Self::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp(host, port) => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".to_owned(),
         };
-        text.parse().unwrap_or_else(|_| Uri::from_static("http://peer"))
+        text.parse().unwrap_or_else(|_| Authority::from_static("peer"))
     }
 }
 

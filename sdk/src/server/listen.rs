@@ -7,14 +7,36 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(10);
 const WINDOW: u32 = 4 << 20;
 
-pub(super) async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
+/// A bound socket of either kind.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> std::io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+}
+
+pub(super) async fn serve(listener: Listener, router: Router, mut stopping: watch::Receiver<bool>) {
     let builder = connection_builder();
     let graceful = GracefulShutdown::new();
     loop {
@@ -24,7 +46,14 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stopping: w
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => spawn(&builder, &graceful, stream, router.clone()),
+            Ok(Stream::Tcp(stream)) => {
+                // An answer is one small write: to wait for more would only delay it.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
+                }
+                spawn(&builder, &graceful, stream, router.clone());
+            }
+            Ok(Stream::Unix(stream)) => spawn(&builder, &graceful, stream, router.clone()),
             Err(error) => {
                 // Out of file descriptors, most likely: to try again at once would spin.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -36,11 +65,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stopping: w
     graceful.shutdown().await;
 }
 
-fn spawn(builder: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown, stream: TcpStream, router: Router) {
-    // An answer is one small write: to wait for more would only delay it.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
+fn spawn<S>(builder: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown, stream: S, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
@@ -55,6 +83,8 @@ fn connection_builder() -> auto::Builder<TokioExecutor> {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(64 << 10);
     builder
         .http2()
+        // The date belongs to documents that are cached; no peer reads it off a call.
+        .auto_date_header(false)
         .timer(TokioTimer::new())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)

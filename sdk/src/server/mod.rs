@@ -11,15 +11,17 @@ mod rest;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use crate::flags::{Env, ServerFlags};
 use crate::{Handle, Metrics};
 use app::App;
+use listen::Listener;
 
 /// Limits that hold before memory is spent.
 #[derive(Debug, Clone, Copy)]
@@ -53,12 +55,13 @@ impl Server {
         let router = rest::router(Arc::clone(&self.app));
         let mut tasks = Vec::with_capacity(3);
         let (http, grpc, admin) = (sockets.http_addr(), sockets.grpc_addr(), sockets.admin_addr());
-        for listener in sockets.faces {
+        let faces = sockets.faces.into_iter().map(Listener::Tcp).chain(sockets.unix.map(Listener::Unix));
+        for listener in faces {
             tasks.push(tokio::spawn(listen::serve(listener, router.clone(), stopping.clone())));
         }
         if let Some(listener) = sockets.admin {
             let router = admin::router(Arc::clone(&self.app));
-            tasks.push(tokio::spawn(listen::serve(listener, router, stopping)));
+            tasks.push(tokio::spawn(listen::serve(Listener::Tcp(listener), router, stopping)));
         }
         Running { app: self.app, http, grpc, admin, stop, tasks }
     }
@@ -69,17 +72,17 @@ impl Server {
 pub struct Sockets {
     /// REST and gRPC; the first is the main one.
     faces: Vec<TcpListener>,
+    /// REST and gRPC for peers on this host.
+    unix: Option<UnixListener>,
     admin: Option<TcpListener>,
 }
 
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {host}:{port}: {source}")]
+#[error("cannot listen on {address}: {source}")]
 pub struct BindError {
     /// The address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    pub address: String,
     /// Why.
     pub source: io::Error,
 }
@@ -94,7 +97,8 @@ impl Sockets {
         let http = bind(&flags.host, flags.http_port.or(from_env).unwrap_or(8080)).await?;
         let grpc = bind(&flags.host, flags.grpc_port).await?;
         let admin = bind(&flags.host, flags.admin_port).await?;
-        Ok(Self { faces: vec![http, grpc], admin: Some(admin) })
+        let unix = flags.unix_socket.as_deref().map(bind_unix).transpose()?;
+        Ok(Self { faces: vec![http, grpc], unix, admin: Some(admin) })
     }
 
     /// Returns the main address.
@@ -114,7 +118,16 @@ impl Sockets {
 }
 
 async fn bind(host: &str, port: u16) -> Result<TcpListener, BindError> {
-    TcpListener::bind((host, port)).await.map_err(|source| BindError { host: host.to_owned(), port, source })
+    TcpListener::bind((host, port)).await.map_err(|source| BindError { address: format!("{host}:{port}"), source })
+}
+
+/// Binds a Unix socket. What a service that was killed has left there is removed; a service that lives keeps its connections
+/// but gets no new ones.
+fn bind_unix(path: &Path) -> Result<UnixListener, BindError> {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::debug!(%error, path = %path.display(), "nothing was left of an earlier socket");
+    }
+    UnixListener::bind(path).map_err(|source| BindError { address: path.display().to_string(), source })
 }
 
 fn addr(listener: &TcpListener) -> SocketAddr {

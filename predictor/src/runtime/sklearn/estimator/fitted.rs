@@ -99,7 +99,7 @@ impl<'d> Fitted<'d> {
 
     /// Returns where a step of this pipeline stands.
     pub(super) fn place_of_step(&self, at: usize, name: &str) -> String {
-        let place = format!("step {at} ({name}) of {}", self.class);
+        let place = format!("step {at} ({name:.40}) of {}", self.class);
         if self.place.is_empty() { place } else { format!("{place}, itself {}", self.place) }
     }
 

@@ -19,7 +19,8 @@ pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal
         };
         steps.seen += 1;
         if steps.seen > MAX_STEPS {
-            return Err(fitted.unsupported(format!("of more than {MAX_STEPS} steps"), "combine some of them"));
+            let what = format!("a {} of more than {MAX_STEPS} steps, steps of steps counted,", fitted.class);
+            return Err(Refusal::unsupported(what, "combine some of them"));
         }
         if estimator.is_none() || estimator.text() == Some("passthrough") {
             continue;

@@ -1,0 +1,91 @@
+//! gRPC's framing of one message each way, as the mesh's own calls use it.
+//!
+//! tonic serves every other call. A hop between services is most of what a request costs, and this form of it does without
+//! tonic's streams and boxed futures: one buffer out, one buffer in.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::Frame;
+use prost::Message;
+use weir_proto::{Code, Error};
+
+/// The length of the prefix: a flag and a length.
+const PREFIX: usize = 5;
+/// The trailer that holds the status.
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// The content type of every gRPC message.
+pub(crate) const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// Encodes a message with its prefix, in one allocation.
+pub(crate) fn frame(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut out = BytesMut::with_capacity(PREFIX + length);
+    out.put_u8(0);
+    out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    message.encode_raw(&mut out);
+    out.freeze()
+}
+
+/// Reads the one message of a body.
+///
+/// # Errors
+/// `InvalidInput` when the body is not one uncompressed message.
+pub(crate) fn unframe<M: Message + Default>(mut body: Bytes) -> Result<M, Error> {
+    let broken = |why: &str| Error::invalid(format!("not a gRPC message: {why}"));
+    if body.len() < PREFIX {
+        return Err(broken("the body is cut short"));
+    }
+    if body.get_u8() != 0 {
+        return Err(Error::new(Code::Unsupported, "compressed gRPC messages are not offered between services"));
+    }
+    if body.get_u32() as usize != body.len() {
+        return Err(broken("the length in the prefix is not that of the body"));
+    }
+    M::decode(body).map_err(|error| broken(&error.to_string()))
+}
+
+/// An answer's body: one frame of data, and the trailers that say it went well.
+pub(crate) struct Answer(Option<Bytes>, Option<HeaderMap>);
+
+impl Answer {
+    /// Creates the body of an answer that went well.
+    pub(crate) fn ok(data: Bytes) -> Self {
+        let mut trailers = HeaderMap::with_capacity(1);
+        trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+        Self(Some(data), Some(trailers))
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let data = self.0.take().map(Frame::data);
+        Poll::Ready(data.or_else(|| self.1.take().map(Frame::trailers)).map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_proto::generated::mesh::Answer as Wire;
+
+    use super::*;
+
+    #[test]
+    fn a_message_comes_back_and_a_broken_one_is_refused() {
+        let message = Wire { face: 1, body: Bytes::from_static(b"body") };
+        let framed = frame(&message);
+        assert_eq!(unframe::<Wire>(framed.clone()), Ok(message));
+        for end in 0..framed.len() {
+            assert!(unframe::<Wire>(framed.slice(..end)).is_err(), "cut at {end}");
+        }
+        let mut compressed = framed.to_vec();
+        compressed[0] = 1;
+        assert_eq!(unframe::<Wire>(compressed.into()).unwrap_err().code, Code::Unsupported);
+    }
+}
