@@ -25,7 +25,7 @@ async fn a_bad_request_is_refused_by_the_service_that_met_it() {
     let infer = format!("{base}/v2/models/iris/infer");
 
     check(&predict, "", 400, "transformer", &["Unrecognized request format: line 1 column 1"]).await;
-    check(&predict, "not json", 400, "transformer", &["Unrecognized request format: line 1 column 1"]).await;
+    check(&predict, "{not json", 400, "transformer", &["Unrecognized request format: line 1 column 2"]).await;
     check(&predict, r#"{"rows": []}"#, 400, "transformer", &["`instances`", "none"]).await;
     check(&predict, r#"{"instances": 5}"#, 400, "transformer", &[r#"Expected "instances" to be a list"#]).await;
     check(&predict, r#"{"instances": [[1, 2, 3]]}"#, 400, "transformer", &["3", "4"]).await;

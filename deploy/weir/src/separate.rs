@@ -88,12 +88,17 @@ async fn supervise(mut process: Process, mut child: Child, mut stopping: watch::
     let mut backoff = BACKOFF.0;
     loop {
         let started = Instant::now();
+        // Taken out, since to wait for a child closes its standard input, and that is the word to drain.
+        let lifeline = child.stdin.take();
         tokio::select! {
             status = child.wait() => match status {
                 Ok(status) => tracing::warn!("{} ended ({status}); it is started again", process.name),
                 Err(error) => tracing::error!(%error, "cannot wait for {}", process.name),
             },
-            () = stopped(&mut stopping) => return end(&process.name, child).await,
+            () = stopped(&mut stopping) => {
+                drop(lifeline);
+                return end(&process.name, child).await;
+            }
         }
         backoff = if started.elapsed() > STABLE { BACKOFF.0 } else { backoff };
         loop {
@@ -119,9 +124,8 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Ends one process: its standard input is closed, which it takes as the word to drain.
+/// Ends one process, which has been given the word to drain.
 async fn end(name: &str, mut child: Child) {
-    drop(child.stdin.take());
     if tokio::time::timeout(Duration::from_secs(35), child.wait()).await.is_err() {
         tracing::warn!("{name} did not end in time and is killed");
         let _ = child.kill().await;

@@ -76,6 +76,8 @@ def a_few():
         save("svc", SVC(probability=True, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
     save("logistic", LogisticRegression(max_iter=1000, solver="lbfgs").fit(IRIS_X, IRIS_Y), ASK, "joblib")
     save("logistic_liblinear", LogisticRegression(solver="liblinear").fit(BINARY_X, BINARY_Y), ASK, 4)
+    if VERSION >= (1, 2):
+        save("logistic_newton", LogisticRegression(solver="newton-cholesky").fit(IRIS_X, IRIS_Y), ASK, "joblib")
     scaled = Pipeline([("scaler", StandardScaler()), ("clf", SVC(gamma="auto"))]).fit(IRIS_X, IRIS_Y)
     save("pipeline", scaled, ASK, 2)
     save("forest", forest(5).fit(IRIS_X, IRIS_Y), ASK, "joblib")
@@ -100,13 +102,18 @@ def support_vectors():
     proba = SVC(probability=True, random_state=0)
     save("svc_binary_proba", proba.fit(BINARY_X, BINARY_Y), rows, "joblib")
     save("svc_proba_ovo", proba.set_params(decision_function_shape="ovo").fit(IRIS_X, IRIS_Y), rows, 4)
+    # Probabilities of a pair so near to 0 and 1 that libsvm cuts them off.
+    save("svc_proba_far", SVC(kernel="linear", C=100, probability=True, random_state=0).fit(IRIS_X, IRIS_Y), rows, 5)
     # Five classes that overlap, so that votes tie; some classes have many more vectors than others.
     quality = np.digitize(WINE.data[:, 9], [2.5, 3.5, 5.0, 7.0])
-    few = WINE.data[::2, :5], quality[::2]
+    few, asked = (WINE.data[::2, :5], quality[::2]), WINE.data[1::2, :5]
     many = SVC(probability=True, random_state=0, C=0.2).fit(*few)
-    save("svc_five", many, WINE.data[1::9, :5], "joblib")
-    ties = SVC(break_ties=True, C=0.2, gamma=5.0).fit(*few)
-    save("svc_break_ties", ties, WINE.data[1::9, :5], "joblib")
+    save("svc_five", many, asked[::5], "joblib")
+    ties = SVC(break_ties=True, C=10, gamma=0.1).fit(*few)
+    votes = SVC(C=10, gamma=0.1).fit(*few).predict(asked)
+    assert (ties.predict(asked) != votes).sum() > 3
+    tied = np.flatnonzero(ties.predict(asked) != votes)
+    save("svc_break_ties", ties, np.vstack([asked[tied], asked[::20]]), "joblib")
 
 
 def logistic():

@@ -21,7 +21,8 @@ pub struct Answer {
     pub body: ::prost::bytes::Bytes,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DescribeRequest {}
+pub struct DescribeRequest {
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Description {
     /// predictor, transformer, explainer or router.

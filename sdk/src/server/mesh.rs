@@ -28,7 +28,11 @@ impl Service {
     }
 
     async fn route(self, request: http::Request<axum::body::Body>) -> Response<Body> {
-        let verb = match request.uri().path() {
+        let (head, body) = request.into_parts();
+        // Always read, also where nothing is in it: to answer before the request has ended resets its stream, and the
+        // reset may overtake the answer.
+        let body = body::read(body, self.app.limits.max_body_bytes).await;
+        let verb = match head.uri.path() {
             "/weir.mesh.v1.Transformer/Preprocess" => Verb::Preprocess,
             "/weir.mesh.v1.Transformer/Postprocess" => Verb::Postprocess,
             "/weir.mesh.v1.Predictor/Infer" => Verb::Infer,
@@ -36,8 +40,7 @@ impl Service {
             "/weir.mesh.v1.Component/Describe" => return answer(&describe(&self.app).await),
             path => return not_offered(path),
         };
-        let (head, body) = request.into_parts();
-        let outcome = match body::read(body, self.app.limits.max_body_bytes).await {
+        let outcome = match body {
             Ok(body) => call(&self.app, verb, &head.headers, body).await,
             Err(error) => Err(error),
         };

@@ -1,3 +1,5 @@
+//! Fuzzes `document`; the law it holds stands in `tests/src/fuzz.rs`.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(init: weir_tests::fuzz::plant("document"), |data: &[u8]| {

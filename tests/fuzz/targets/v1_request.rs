@@ -1,3 +1,5 @@
+//! Fuzzes `v1_request`; the law it holds stands in `tests/src/fuzz.rs`.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(init: weir_tests::fuzz::plant("v1_request"), |data: &[u8]| {

@@ -1,3 +1,5 @@
+//! Fuzzes `v2_request`; the law it holds stands in `tests/src/fuzz.rs`.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(init: weir_tests::fuzz::plant("v2_request"), |data: &[u8]| {

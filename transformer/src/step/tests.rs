@@ -1,3 +1,5 @@
+//! What the module promises, one test a promise.
+
 use weir_proto::document::parse_one;
 use weir_proto::{Data, InferRequest, InferResponse, Tensor};
 use weir_sdk::Transform;

@@ -1,3 +1,5 @@
+//! What the module promises, one test a promise.
+
 use std::path::Path;
 use std::sync::Arc;
 
