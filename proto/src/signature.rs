@@ -72,8 +72,8 @@ impl Signature {
         if let [spec] = self.inputs.as_slice() {
             let tensor = match <[Tensor; 1]>::try_from(given) {
                 Ok([tensor]) if self.columns.len() != 1 || tensor.name != self.columns[0] => tensor,
-                Ok([column]) => stack(&self.columns, vec![column])?,
-                Err(columns) if !self.columns.is_empty() => stack(&self.columns, columns)?,
+                Ok([column]) => stack(&self.columns, &[column])?,
+                Err(columns) if !self.columns.is_empty() => stack(&self.columns, &columns)?,
                 Err(given) => return Err(wrong_inputs(&self.inputs, &given)),
             };
             return Ok(vec![fit(spec, tensor)?]);
@@ -101,10 +101,18 @@ fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
     Error::invalid(format!("the model takes the inputs {want}, got {}", if got.is_empty() { "none" } else { &got }))
 }
 
+/// The most values that columns may be stacked to: few columns sent must not become a matrix of many.
+const MATRIX: usize = 1 << 27;
+
 /// Makes the `[rows, columns]` matrix of a tabular model out of a tensor a column.
-fn stack(names: &[String], given: Vec<Tensor>) -> Result<Tensor, Error> {
-    let rows = given.first().map_or(0, Tensor::rows);
-    let mut matrix = vec![0.0; rows.saturating_mul(names.len())];
+fn stack(names: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
+    let rows = given.first().map_or(0, |it| it.data.len());
+    // A shape may claim any number of rows as long as one of its other sizes is nought: what is there is what counts.
+    let room = rows.checked_mul(names.len()).filter(|it| *it <= MATRIX);
+    let Some(room) = room else {
+        return Err(Error::invalid(format!("{rows} rows of {} columns are more than {MATRIX} values", names.len())));
+    };
+    let mut matrix = vec![0.0; room];
     for (at, name) in names.iter().enumerate() {
         let Some(column) = given.iter().find(|it| &it.name == name) else {
             let got: Vec<_> = given.iter().map(|it| format!("`{}`", it.name)).collect();

@@ -102,7 +102,7 @@ fn objects(reader: &mut Reader<'_>) -> Result<Vec<Tensor>, Error> {
             if *seen > rows {
                 return Err(Error::invalid(format!("row {rows} has the key `{name}` twice")));
             }
-            collector.value(reader, 1).map_err(|error| in_column(error, name))?;
+            collector.value(reader, 1).map_err(|error| in_column(&error, name))?;
             *seen += 1;
         }
         rows += 1;
@@ -114,13 +114,13 @@ fn objects(reader: &mut Reader<'_>) -> Result<Vec<Tensor>, Error> {
         .into_iter()
         .map(|(name, mut collector, _)| {
             collector.shape[0] = rows;
-            collector.finish(&name).map_err(|error| in_column(error, &name))
+            collector.finish(&name).map_err(|error| in_column(&error, &name))
         })
         .collect()
 }
 
-fn in_column(error: Error, name: &str) -> Error {
-    Error { message: format!("key `{name}`: {}", error.message), ..error }
+fn in_column(error: &Error, name: &str) -> Error {
+    Error::new(error.code, format!("key `{name}`: {}", error.message))
 }
 
 /// Gathers nested lists into flat leaves and the shape they all must have.

@@ -141,7 +141,7 @@ async fn serve(name: &'static str, service: Service, launch: &Launch) -> Result<
 }
 
 /// Waits until standard input is closed at its other end.
-async fn stdin_ended() {
+pub async fn stdin_ended() {
     let (ended, wait) = tokio::sync::oneshot::channel::<()>();
     // A thread of its own: a read of standard input cannot be given up, and must not keep the runtime from ending.
     std::thread::spawn(move || {

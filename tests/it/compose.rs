@@ -71,7 +71,9 @@ fn every_compose_service_starts_so_and_is_locked_down() {
     }
 }
 
-fn builds() -> [(&'static str, fn(&Launch) -> Result<Service, BuildError>); 4] {
+type Build = fn(&Launch) -> Result<Service, BuildError>;
+
+fn builds() -> [(&'static str, Build); 4] {
     [
         ("router", weir_router::build),
         ("predictor", weir_predictor::build),

@@ -121,7 +121,9 @@ impl Process {
     pub(crate) fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = weir()
             .current_dir(root())
-            .args(["run", "--http-port", "0"])
+            // Were this process to abort, what it started must not outlive it.
+            .args(["run", "--until-stdin-ends", "--http-port", "0"])
+            .stdin(Stdio::piped())
             .args(args)
             .envs(env.iter().copied())
             .stdout(Stdio::piped())
@@ -154,8 +156,15 @@ impl Process {
     }
 
     /// Sends SIGTERM and returns the exit status.
-    pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
+    pub(crate) fn terminate(self) -> std::process::ExitStatus {
         signal(self.pid(), "TERM");
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
+        // Taken out, since to wait for a child closes its standard input, which would be a second word to end.
+        let _stdin = self.child.stdin.take();
         self.child.wait().unwrap()
     }
 }

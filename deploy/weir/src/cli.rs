@@ -71,6 +71,9 @@ pub(crate) struct RunArgs {
     /// How long to go on serving after Ctrl-C or SIGTERM, while not ready
     #[arg(long, default_value_t = 0.0)]
     pub(crate) lame_duck_seconds: f64,
+    /// End when standard input does: for whoever starts this from a program that may die
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_ends: bool,
 }
 
 #[derive(Debug, Clone, clap::Args)]

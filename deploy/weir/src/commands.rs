@@ -78,7 +78,7 @@ async fn serve(plan: &Plan, args: &RunArgs) -> Result<bool, AnyError> {
             say(&format!("{name:<24} {address}  pid {pid}"));
         }
         invite(plan, separate.http);
-        signals.next().await;
+        told_to_end(&mut signals, args).await;
         tokio::select! {
             () = separate.drain() => true,
             () = signals.next() => false,
@@ -92,7 +92,7 @@ async fn serve(plan: &Plan, args: &RunArgs) -> Result<bool, AnyError> {
         let admin = router.admin.map(|it| format!("  metrics {it}")).unwrap_or_default();
         say(&format!("{:<24} {}  also {}{admin}", "router", router.http, router.grpc));
         invite(plan, mesh.http());
-        signals.next().await;
+        told_to_end(&mut signals, args).await;
         tokio::select! {
             clean = mesh.drain() => clean,
             () = signals.next() => false,
@@ -101,6 +101,14 @@ async fn serve(plan: &Plan, args: &RunArgs) -> Result<bool, AnyError> {
     // The exporter's last words may block for a while.
     let _ = tokio::task::spawn_blocking(move || telemetry.shutdown()).await;
     Ok(clean)
+}
+
+/// Waits for the first signal, or for the end of standard input where that was asked for.
+async fn told_to_end(signals: &mut Signals, args: &RunArgs) {
+    tokio::select! {
+        () = signals.next() => {}
+        () = weir_sdk::run::stdin_ended(), if args.until_stdin_ends => {}
+    }
 }
 
 /// Tells where to send the first request.

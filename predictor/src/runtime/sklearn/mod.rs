@@ -1,6 +1,7 @@
 //! scikit-learn models, saved with joblib or pickle: read by an inert pickle machine, evaluated natively. Runs no code out
 //! of a file, whatever the file says.
 
+mod compressed;
 mod estimator;
 mod model;
 mod numpy;
@@ -46,21 +47,7 @@ impl Runtime for Sklearn {
 
 /// Reads the estimator that a file holds.
 fn read(bytes: &[u8]) -> Result<Steps, Refusal> {
-    if let Some((_, method)) = COMPRESSIONS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        let advice = "save the model uncompressed: joblib.dump(model, path, compress=0)";
-        return Err(Refusal::unsupported(format!("a file compressed with {method}"), advice));
-    }
+    let bytes = &*compressed::whole(bytes)?;
     let doc = pickle::read(bytes)?;
     estimator::read(doc.root())
 }
-
-/// How files begin that joblib compressed as a whole.
-static COMPRESSIONS: &[(&[u8], &str)] = &[
-    (b"\x78", "zlib"),
-    (b"ZF", "zlib"),
-    (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bz2"),
-    (b"\xfd7zXZ\0", "xz"),
-    (b"\x5d\0\0", "lzma"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-];

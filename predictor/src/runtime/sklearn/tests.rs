@@ -223,9 +223,9 @@ fn code_in_a_file_is_named_and_never_run() {
 #[test]
 fn what_is_not_served_is_named_with_its_place() {
     let pipeline = |step: &str| {
-        format!("csklearn.pipeline\nPipeline\n)\x01(S'steps'\n((S'scaler'\nS'passthrough'\ntp1\n0(S'clf'\n{step}tldb.")
-            .replace('\x01', "R")
-            .replace("((S'scaler'\nS'passthrough'\ntp1\n0(S'clf'", "((S'scaler'\nS'passthrough'\nt(S'clf'")
+        format!(
+            "csklearn.pipeline\nPipeline\n)R(S'steps'\n((S'scaler'\nS'passthrough'\nt(S'clf'\n{step}tldb."
+        )
     };
     let boosted = pipeline("csklearn.ensemble._gb\nGradientBoostingClassifier\n)R");
     let want = "sklearn.ensemble._gb.GradientBoostingClassifier (step 2 (clf) of sklearn.pipeline.Pipeline) is not supported; \
@@ -244,12 +244,8 @@ fn what_is_not_served_is_named_with_its_place() {
         b"csklearn.svm._classes\nSVC\n.",
         "the name sklearn.svm._classes.SVC is not supported",
     );
-    refused(
-        "gzip.joblib",
-        b"\x1f\x8b\x08",
-        "a file compressed with gzip is not supported; save the model uncompressed",
-    );
-    refused("zlib.joblib", b"\x78\x9c", "compressed with zlib");
+    refused("gzip.joblib", b"\x1f\x8b\x08", "the gzip stream is broken or cut short");
+    refused("zlib.joblib", b"\x78\x9c", "the zlib stream is broken or cut short");
     refused("next.pkl", b"\x80\x06.", "pickle protocol 6");
 }
 
