@@ -45,15 +45,19 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let flags: Flags = launch.parse("explainer", "Explains a model's answers.")?;
     let config = |error: &dyn std::error::Error| BuildError::Config(error.to_string());
     let host = flags.predictor_host.as_deref().ok_or_else(|| {
-        BuildError::Config("`--predictor_host` is missing: an explainer asks somebody for predictions".to_owned())
+        BuildError::Config(
+            "`--predictor_host` is missing: an explainer asks somebody for predictions".to_owned(),
+        )
     })?;
     // Whoever it asks, it is not this explainer that failed when they do; the errors carry their own origin.
     let target = Target::parse(host, 80).map_err(|error| config(&error))?;
     let predictor = Peer::new(Origin::Predictor, target, flags.server.max_body_bytes);
     let uri = flags.storage_uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
-    let folder = uri.map(|uri| storage::locate(&uri, Path::new("."))).transpose().map_err(|error| config(&error))?;
+    let folder =
+        uri.map(|uri| storage::locate(&uri, Path::new("."))).transpose().map_err(|error| config(&error))?;
     let options = flags.config.as_deref().or_else(|| launch.env.get("CONFIG"));
-    let options = options.map(|it| document::parse_one(it, "--config")).transpose().map_err(|error| config(&error))?;
+    let options =
+        options.map(|it| document::parse_one(it, "--config")).transpose().map_err(|error| config(&error))?;
     let method = method::find(&flags.method).map_err(|error| config(&error))?;
     let explain = method.build(&MethodSpec { folder, config: options }).map_err(|error| config(&error))?;
     let timeout = Duration::try_from_secs_f64(flags.timeout_seconds)

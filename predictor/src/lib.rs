@@ -49,7 +49,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     };
     let uri = flags.model_dir.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
-    let threads = flags.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+    let threads =
+        flags.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
     let host = ModelHost::loading(flags.model_name.clone(), threads);
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);
@@ -82,7 +83,12 @@ fn load_logged(
     match &outcome {
         Ok(model) => {
             let platform = &model.signature().platform;
-            tracing::info!(model = name, platform, took_us = started.elapsed().as_micros() as u64, "model loaded");
+            tracing::info!(
+                model = name,
+                platform,
+                took_us = started.elapsed().as_micros() as u64,
+                "model loaded"
+            );
         }
         Err(reason) => tracing::error!(model = name, "model not loaded: {reason}"),
     }
@@ -113,7 +119,8 @@ pub fn load(
     match found.as_slice() {
         [(file, runtime)] => runtime.load(file, options),
         several => {
-            let wanted: Vec<_> = candidates.iter().flat_map(|it| it.extensions()).map(|it| format!(".{it}")).collect();
+            let wanted: Vec<_> =
+                candidates.iter().flat_map(|it| it.extensions()).map(|it| format!(".{it}")).collect();
             let folder = path.to_owned();
             Err(LoadError::Files { folder, found: several.len(), wanted: wanted.join(", ") })
         }

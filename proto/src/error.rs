@@ -66,15 +66,15 @@ impl Code {
     /// Returns the number of the gRPC status.
     pub const fn grpc(self) -> i32 {
         match self {
-            Self::InvalidInput => 3,                  // INVALID_ARGUMENT
-            Self::Unauthenticated => 16,              // UNAUTHENTICATED
-            Self::Forbidden => 7,                     // PERMISSION_DENIED
-            Self::NotFound => 5,                      // NOT_FOUND
-            Self::TooLarge | Self::Overloaded => 8,   // RESOURCE_EXHAUSTED
-            Self::Inference => 13,                    // INTERNAL
-            Self::Unsupported => 12,                  // UNIMPLEMENTED
-            Self::Upstream | Self::NotReady => 14,    // UNAVAILABLE
-            Self::Deadline => 4,                      // DEADLINE_EXCEEDED
+            Self::InvalidInput => 3,                // INVALID_ARGUMENT
+            Self::Unauthenticated => 16,            // UNAUTHENTICATED
+            Self::Forbidden => 7,                   // PERMISSION_DENIED
+            Self::NotFound => 5,                    // NOT_FOUND
+            Self::TooLarge | Self::Overloaded => 8, // RESOURCE_EXHAUSTED
+            Self::Inference => 13,                  // INTERNAL
+            Self::Unsupported => 12,                // UNIMPLEMENTED
+            Self::Upstream | Self::NotReady => 14,  // UNAVAILABLE
+            Self::Deadline => 4,                    // DEADLINE_EXCEEDED
         }
     }
 

@@ -26,8 +26,7 @@ pub mod generated {
     /// The Open Inference Protocol.
     #[rustfmt::skip]
     #[path = "inference.rs"]
-    pub mod inference;
-    /// What Weir's services say to each other.
+    pub mod inference; /// What Weir's services say to each other.
     #[rustfmt::skip]
     #[path = "weir.mesh.v1.rs"]
     pub mod mesh;

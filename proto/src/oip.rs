@@ -4,7 +4,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::generated::inference::{
-    InferParameter, InferTensorContents, ModelInferRequest, ModelInferResponse, infer_parameter::ParameterChoice,
+    InferParameter, InferTensorContents, ModelInferRequest, ModelInferResponse,
+    infer_parameter::ParameterChoice,
     model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
     model_infer_response::InferOutputTensor,
 };
@@ -37,8 +38,9 @@ pub fn decode_request(body: Bytes) -> Result<InferRequest, Error> {
 /// # Errors
 /// `Upstream` when the bytes are not such a message.
 pub fn decode_response(body: Bytes) -> Result<InferResponse, Error> {
-    let message = ModelInferResponse::decode(body)
-        .map_err(|error| Error::new(Code::Upstream, format!("not an inference.ModelInferResponse: {error}")))?;
+    let message = ModelInferResponse::decode(body).map_err(|error| {
+        Error::new(Code::Upstream, format!("not an inference.ModelInferResponse: {error}"))
+    })?;
     let upstream = |error: Error| Error::new(Code::Upstream, error.message);
     let raw = raw_of(message.raw_output_contents, message.outputs.len(), "outputs").map_err(upstream)?;
     let outputs = message.outputs.into_iter().zip(raw).map(|(it, raw)| {
@@ -123,7 +125,8 @@ pub struct Envelope {
 /// # Errors
 /// `InvalidInput` when the bytes are not a protobuf message.
 pub fn envelope(body: &Bytes) -> Result<Envelope, Error> {
-    let broken = || Error::invalid("not an inference.ModelInferRequest: the message is cut short or malformed");
+    let broken =
+        || Error::invalid("not an inference.ModelInferRequest: the message is cut short or malformed");
     let mut rest: &[u8] = body;
     let (mut model, mut version, mut raw, mut inputs) = (String::new(), String::new(), false, false);
     while !rest.is_empty() {
@@ -183,7 +186,10 @@ fn raw_of(raw: Vec<Bytes>, tensors: usize, what: &str) -> Result<Vec<Option<Byte
         return Ok(vec![None; tensors]);
     }
     if raw.len() != tensors {
-        return Err(Error::invalid(format!("{} raw contents for {tensors} {what}: one for each is needed", raw.len())));
+        return Err(Error::invalid(format!(
+            "{} raw contents for {tensors} {what}: one for each is needed",
+            raw.len()
+        )));
     }
     Ok(raw.into_iter().map(Some).collect())
 }
@@ -203,18 +209,23 @@ fn tensor(
     let sizes = sizes.ok_or_else(|| {
         Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {shape:?}"))
     })?;
-    let count = elements(&sizes)
-        .ok_or_else(|| Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory")))?;
+    let count = elements(&sizes).ok_or_else(|| {
+        Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
+    })?;
     let data = match (raw, contents) {
         (Some(_), Some(_)) => {
-            return Err(Error::invalid(format!("input `{name}` has both typed and raw contents; send one of the two")));
+            return Err(Error::invalid(format!(
+                "input `{name}` has both typed and raw contents; send one of the two"
+            )));
         }
         (Some(raw), None) => Data::from_raw(datatype, raw, count, &name)?,
         (None, contents) => from_typed(datatype, contents.unwrap_or_default(), &name)?,
     };
     if data.len() != count {
         let got = data.len();
-        return Err(Error::invalid(format!("input `{name}` has {got} values, its shape {shape:?} needs {count}")));
+        return Err(Error::invalid(format!(
+            "input `{name}` has {got} values, its shape {shape:?} needs {count}"
+        )));
     }
     Ok(Tensor { name, shape: sizes, data, parameters: parameters_of(parameters) })
 }
@@ -238,7 +249,9 @@ fn from_typed(datatype: DataType, it: InferTensorContents, name: &str) -> Result
         DataType::Fp64 => Data::Fp64(it.fp64_contents.into()),
         DataType::Bytes => Data::Bytes(it.bytes_contents),
         DataType::Fp16 | DataType::Bf16 => {
-            return Err(Error::invalid(format!("input `{name}`: {datatype} travels in raw_input_contents only")));
+            return Err(Error::invalid(format!(
+                "input `{name}`: {datatype} travels in raw_input_contents only"
+            )));
         }
     })
 }
@@ -342,7 +355,10 @@ mod tests {
             change(&mut it);
             assert_eq!(request_of(it).unwrap_err().message, message);
         };
-        check(&|it| it.inputs[0].shape = vec![3], "input `a` of datatype INT8 needs 3 elements of 1 bytes, got 2 bytes");
+        check(
+            &|it| it.inputs[0].shape = vec![3],
+            "input `a` of datatype INT8 needs 3 elements of 1 bytes, got 2 bytes",
+        );
         check(&|it| it.inputs[0].shape = vec![-1], "input `a`: a shape holds sizes of 0 or more, met [-1]");
         check(&|it| drop(it.raw_input_contents.pop()), "1 raw contents for 2 inputs: one for each is needed");
         check(

@@ -81,7 +81,8 @@ impl Signature {
         let mut given: Vec<_> = given.into_iter().map(Some).collect();
         let mut bound = Vec::with_capacity(self.inputs.len());
         for spec in &self.inputs {
-            let found = given.iter_mut().find(|it| it.as_ref().is_some_and(|tensor| tensor.name == spec.name));
+            let found =
+                given.iter_mut().find(|it| it.as_ref().is_some_and(|tensor| tensor.name == spec.name));
             match found.and_then(Option::take) {
                 Some(tensor) => bound.push(fit(spec, tensor)?),
                 None => {
@@ -98,7 +99,10 @@ fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
     let names = |it: Vec<&str>| it.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let want = names(specs.iter().map(|it| it.name.as_str()).collect());
     let got = names(given.iter().map(|it| it.name.as_str()).collect());
-    Error::invalid(format!("the model takes the inputs {want}, got {}", if got.is_empty() { "none" } else { &got }))
+    Error::invalid(format!(
+        "the model takes the inputs {want}, got {}",
+        if got.is_empty() { "none" } else { &got }
+    ))
 }
 
 /// The most values that columns may be stacked to: few columns sent must not become a matrix of many.
@@ -110,7 +114,10 @@ fn stack(names: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
     // A shape may claim any number of rows as long as one of its other sizes is nought: what is there is what counts.
     let room = rows.checked_mul(names.len()).filter(|it| *it <= MATRIX);
     let Some(room) = room else {
-        return Err(Error::invalid(format!("{rows} rows of {} columns are more than {MATRIX} values", names.len())));
+        return Err(Error::invalid(format!(
+            "{rows} rows of {} columns are more than {MATRIX} values",
+            names.len()
+        )));
     };
     let mut matrix = vec![0.0; room];
     for (at, name) in names.iter().enumerate() {
@@ -128,7 +135,8 @@ fn stack(names: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
                 column.shape
             )));
         }
-        let values = column.data.to_f64().ok_or_else(|| not_numbers(name, column.datatype(), DataType::Fp64))?;
+        let values =
+            column.data.to_f64().ok_or_else(|| not_numbers(name, column.datatype(), DataType::Fp64))?;
         for (row, value) in values.into_iter().enumerate() {
             matrix[row * names.len() + at] = value;
         }
@@ -148,7 +156,11 @@ fn fit(spec: &TensorSpec, mut tensor: Tensor) -> Result<Tensor, Error> {
 
 fn check_shape(spec: &TensorSpec, tensor: &Tensor) -> Result<(), Error> {
     let fits = spec.shape.len() == tensor.shape.len()
-        && spec.shape.iter().zip(&tensor.shape).all(|(&want, &got)| want < 0 || usize::try_from(want) == Ok(got));
+        && spec
+            .shape
+            .iter()
+            .zip(&tensor.shape)
+            .all(|(&want, &got)| want < 0 || usize::try_from(want) == Ok(got));
     if !fits {
         // The mistake everybody makes, told in the words everybody knows.
         if let ([_, want], [_, got]) = (spec.shape.as_slice(), tensor.shape.as_slice()) {
@@ -185,7 +197,9 @@ fn cast(name: &str, data: Data, want: DataType) -> Result<Data, Error> {
             Ok(Data::Fp32(values.into()))
         }
         DataType::Int64 | DataType::Int32 | DataType::Int16 | DataType::Int8 => integers(name, &data, want),
-        DataType::Uint64 | DataType::Uint32 | DataType::Uint16 | DataType::Uint8 => integers(name, &data, want),
+        DataType::Uint64 | DataType::Uint32 | DataType::Uint16 | DataType::Uint8 => {
+            integers(name, &data, want)
+        }
         DataType::Bool | DataType::Fp16 | DataType::Bf16 | DataType::Bytes => Err(refuse()),
     }
 }
@@ -250,7 +264,8 @@ mod tests {
         assert_eq!(text, "input `input-0` has 3 features a row, the model expects 2");
         let text = bind(vec![Tensor::strings("x", [1, 2], vec!["u".into(), "v".into()])]).unwrap_err();
         assert_eq!(text, "input `input-0` has datatype BYTES, the model wants FP64");
-        let text = bind(vec![Tensor::fp64("a", [1], vec![0.0]), Tensor::fp64("c", [1], vec![0.0])]).unwrap_err();
+        let text =
+            bind(vec![Tensor::fp64("a", [1], vec![0.0]), Tensor::fp64("c", [1], vec![0.0])]).unwrap_err();
         assert_eq!(text, "column `b` is missing; the model takes `a`, `b`, got `a`, `c`");
         let text = bind(vec![Tensor::fp64("x", [0, 2], vec![])]).unwrap_err();
         assert_eq!(text, "input `input-0` is empty: at least one row is needed");

@@ -286,7 +286,9 @@ impl Data {
             )));
         }
         if datatype == DataType::Bool && raw.iter().any(|&it| it > 1) {
-            return Err(Error::invalid(format!("input `{name}` of datatype BOOL holds a byte that is neither 0 nor 1")));
+            return Err(Error::invalid(format!(
+                "input `{name}` of datatype BOOL holds a byte that is neither 0 nor 1"
+            )));
         }
         Ok(numbers_from_raw(datatype, raw))
     }

@@ -37,7 +37,11 @@ pub fn decode_request(body: &[u8]) -> Result<InferRequest, Error> {
         }
     }
     reader.finish()?;
-    if rows { Ok(request) } else { Err(Error::invalid("expected a key `instances` with a list of rows, met none")) }
+    if rows {
+        Ok(request)
+    } else {
+        Err(Error::invalid("expected a key `instances` with a list of rows, met none"))
+    }
 }
 
 /// Encodes an answer: one output gives a list a row; several give an object a row, keyed by output.
@@ -86,7 +90,10 @@ fn objects(reader: &mut Reader<'_>) -> Result<Vec<Tensor>, Error> {
     reader.begin_array()?;
     while reader.next_element()? {
         if reader.peek()? != Kind::Object {
-            return Err(Error::invalid(format!("row {rows} is {}, the rows before are objects", met(reader.peek()?))));
+            return Err(Error::invalid(format!(
+                "row {rows} is {}, the rows before are objects",
+                met(reader.peek()?)
+            )));
         }
         reader.begin_object()?;
         while let Some(key) = reader.next_key()? {
@@ -96,7 +103,11 @@ fn objects(reader: &mut Reader<'_>) -> Result<Vec<Tensor>, Error> {
                     columns.push((key.into_owned(), Collector::rows(), 0));
                     columns.len() - 1
                 }
-                None => return Err(Error::invalid(format!("row {rows} has the key `{key}`, which row 0 has not"))),
+                None => {
+                    return Err(Error::invalid(format!(
+                        "row {rows} has the key `{key}`, which row 0 has not"
+                    )));
+                }
             };
             let (name, collector, seen) = &mut columns[at];
             if *seen > rows {
@@ -201,7 +212,9 @@ impl Collector {
 
     fn ragged(&self, depth: usize) -> Error {
         let want = self.shape.len();
-        Error::invalid(format!("ragged rows: a value nested {depth} lists deep where the first is {want} deep"))
+        Error::invalid(format!(
+            "ragged rows: a value nested {depth} lists deep where the first is {want} deep"
+        ))
     }
 
     fn leaf(&mut self, reader: &mut Reader<'_>, kind: Kind) -> Result<(), Error> {
@@ -210,7 +223,9 @@ impl Collector {
                 Kind::Number | Kind::Null => Leaves::Numbers(Vec::new(), true),
                 Kind::String => Leaves::Strings(Vec::new()),
                 Kind::Bool => Leaves::Booleans(Vec::new()),
-                Kind::Array | Kind::Object => return Err(unexpected(reader, kind, "a number, string or boolean")),
+                Kind::Array | Kind::Object => {
+                    return Err(unexpected(reader, kind, "a number, string or boolean"));
+                }
             };
         }
         match (&mut self.leaves, kind) {
@@ -234,7 +249,9 @@ impl Collector {
             (Leaves::Wide(numbers), Kind::Number) => match reader.number()? {
                 json::Number::Int(v) => numbers.push(v),
                 json::Number::Uint(_) | json::Number::Float(_) => {
-                    return Err(Error::invalid("integers beyond 2^53 stand beside numbers that are not integers"));
+                    return Err(Error::invalid(
+                        "integers beyond 2^53 stand beside numbers that are not integers",
+                    ));
                 }
             },
             // As with pandas, a missing number is NaN.
@@ -267,7 +284,11 @@ impl Collector {
             Leaves::Booleans(booleans) => Data::Bool(Buffer::from(booleans)),
         };
         if crate::tensor::elements(&self.shape) != Some(data.len()) {
-            return Err(Error::invalid(format!("ragged rows: {} values do not fill {:?}", data.len(), self.shape)));
+            return Err(Error::invalid(format!(
+                "ragged rows: {} values do not fill {:?}",
+                data.len(),
+                self.shape
+            )));
         }
         Ok(Tensor { name: name.to_owned(), shape: self.shape, data, parameters: Parameters::default() })
     }
@@ -300,7 +321,10 @@ pub(crate) fn parameters(reader: &mut Reader<'_>) -> Result<Parameters, Error> {
         return Ok(parameters);
     }
     if reader.peek()? != Kind::Object {
-        return Err(Error::invalid(format!("expected `parameters` to be an object, met {}", met(reader.peek()?))));
+        return Err(Error::invalid(format!(
+            "expected `parameters` to be an object, met {}",
+            met(reader.peek()?)
+        )));
     }
     reader.begin_object()?;
     while let Some(key) = reader.next_key()? {
@@ -421,13 +445,21 @@ mod tests {
     fn rows_become_one_flat_tensor() {
         check(r#"{"instances": [[6.8, 2.8], [1, 4]]}"#, &[2, 2], Data::Fp64(vec![6.8, 2.8, 1.0, 4.0].into()));
         check(r#"{"inputs": [[1, 2], [3, 4]]}"#, &[2, 2], Data::Int64(vec![1, 2, 3, 4].into()));
-        check(r#"{"instances": [[[1.5], [2]], [[3], [4]]]}"#, &[2, 2, 1], Data::Fp64(vec![1.5, 2., 3., 4.].into()));
+        check(
+            r#"{"instances": [[[1.5], [2]], [[3], [4]]]}"#,
+            &[2, 2, 1],
+            Data::Fp64(vec![1.5, 2., 3., 4.].into()),
+        );
         check(r#"{"instances": [1, 2, 3.5]}"#, &[3], Data::Fp64(vec![1.0, 2.0, 3.5].into()));
         check(r#"{"instances": ["a", "b\n"]}"#, &[2], Data::Bytes(vec!["a".into(), "b\n".into()]));
         check(r#"{"instances": [true, false]}"#, &[2], Data::Bool(vec![1, 0].into()));
         check(r#"{"instances": []}"#, &[0], Data::Fp64(vec![].into()));
         check(r#"{"instances": [[], []]}"#, &[2, 0], Data::Fp64(vec![].into()));
-        check(r#"{"instances": [9007199254740993, 1]}"#, &[2], Data::Int64(vec![9_007_199_254_740_993, 1].into()));
+        check(
+            r#"{"instances": [9007199254740993, 1]}"#,
+            &[2],
+            Data::Int64(vec![9_007_199_254_740_993, 1].into()),
+        );
     }
 
     #[test]
@@ -452,13 +484,28 @@ mod tests {
         refuse(r#"{"instances": 5}"#, r#"Expected "instances" to be a list"#);
         refuse("[[1]]", "expected a JSON object with `instances`, met a list");
         refuse(r#"{"instances": [[1], [2, 3]]}"#, "ragged rows: a list of 2 values where the first has 1");
-        refuse(r#"{"instances": [[1], 2]}"#, "ragged rows: a value nested 1 lists deep where the first is 2 deep");
-        refuse(r#"{"instances": [1, [2]]}"#, "ragged rows: a value nested 1 lists deep where the first is 1 deep");
-        refuse(r#"{"instances": [[1, "abc"]]}"#, "expected a number as in the values before, met the string `abc`");
+        refuse(
+            r#"{"instances": [[1], 2]}"#,
+            "ragged rows: a value nested 1 lists deep where the first is 2 deep",
+        );
+        refuse(
+            r#"{"instances": [1, [2]]}"#,
+            "ragged rows: a value nested 1 lists deep where the first is 1 deep",
+        );
+        refuse(
+            r#"{"instances": [[1, "abc"]]}"#,
+            "expected a number as in the values before, met the string `abc`",
+        );
         refuse(r#"{"instances": [{"a": 1}, {"b": 1}]}"#, "row 1 has the key `b`, which row 0 has not");
         refuse(r#"{"instances": [{"a": 1, "b": 2}, {"b": 1}]}"#, "row 1 lacks the key `a`, which row 0 has");
-        refuse(r#"{"instances": [{"a": 1}, {"a": [1]}]}"#, "key `a`: ragged rows: a value nested 1 lists deep where the first is 1 deep");
-        refuse(r#"{"instances": [[1]], "inputs": [[1]]}"#, "expected `instances` or `inputs`, met both or one twice");
+        refuse(
+            r#"{"instances": [{"a": 1}, {"a": [1]}]}"#,
+            "key `a`: ragged rows: a value nested 1 lists deep where the first is 1 deep",
+        );
+        refuse(
+            r#"{"instances": [[1]], "inputs": [[1]]}"#,
+            "expected `instances` or `inputs`, met both or one twice",
+        );
         assert!(decode("{").unwrap_err().starts_with("Unrecognized request format: line 1 column 2"));
         assert!(decode(r#"{"instances": [[1]]} x"#).is_err());
     }

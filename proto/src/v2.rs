@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use crate::json::{self, Kind, Number, Reader};
 use crate::tensor::elements;
-use crate::{Data, DataType, Error, InferRequest, InferResponse, Parameter, Parameters, RequestedOutput, Tensor, v1};
+use crate::{
+    Data, DataType, Error, InferRequest, InferResponse, Parameter, Parameters, RequestedOutput, Tensor, v1,
+};
 
 /// Decodes a V2 request. `data` may be flat or nested; its count must be what `shape` says.
 ///
@@ -31,7 +33,11 @@ pub fn decode_request(body: &[u8]) -> Result<InferRequest, Error> {
         }
     }
     reader.finish()?;
-    if inputs { Ok(request) } else { Err(Error::invalid("expected a key `inputs` with a list of tensors, met none")) }
+    if inputs {
+        Ok(request)
+    } else {
+        Err(Error::invalid("expected a key `inputs` with a list of tensors, met none"))
+    }
 }
 
 /// Encodes a V2 answer, with flat data.
@@ -157,7 +163,9 @@ fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> 
     list(reader, "shape")?;
     let mut shape = Vec::new();
     while reader.next_element()? {
-        let wrong = |met: String| Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {met}"));
+        let wrong = |met: String| {
+            Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {met}"))
+        };
         match reader.peek()? {
             Kind::Number => match reader.number()? {
                 Number::Int(size) => shape.push(usize::try_from(size).map_err(|_| wrong(size.to_string()))?),
@@ -171,16 +179,22 @@ fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> 
 }
 
 /// Reads `data`, flat or nested, into the type it is declared to have.
-fn read_data(reader: &mut Reader<'_>, name: &str, datatype: DataType, shape: &[usize]) -> Result<Data, Error> {
-    let count = elements(shape)
-        .ok_or_else(|| Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory")))?;
+fn read_data(
+    reader: &mut Reader<'_>,
+    name: &str,
+    datatype: DataType,
+    shape: &[usize],
+) -> Result<Data, Error> {
+    let count = elements(shape).ok_or_else(|| {
+        Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
+    })?;
     macro_rules! integers {
         ($variant:ident, $type:ty) => {{
             let mut values: Vec<$type> = Vec::new();
             leaves(reader, &mut |reader| {
                 let number = match reader.peek()? {
                     Kind::Number => reader.number()?,
-                    kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+                    kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
                 };
                 let value = match number {
                     Number::Int(it) => <$type>::try_from(it).ok(),
@@ -189,9 +203,15 @@ fn read_data(reader: &mut Reader<'_>, name: &str, datatype: DataType, shape: &[u
                 };
                 match (value, number) {
                     (Some(value), _) => values.push(value),
-                    (None, Number::Int(it)) => return Err(not_a(name, values.len(), it.to_string(), datatype)),
-                    (None, Number::Uint(it)) => return Err(not_a(name, values.len(), it.to_string(), datatype)),
-                    (None, Number::Float(it)) => return Err(not_a(name, values.len(), it.to_string(), datatype)),
+                    (None, Number::Int(it)) => {
+                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
+                    }
+                    (None, Number::Uint(it)) => {
+                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
+                    }
+                    (None, Number::Float(it)) => {
+                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
+                    }
                 }
                 Ok(())
             })?;
@@ -200,9 +220,9 @@ fn read_data(reader: &mut Reader<'_>, name: &str, datatype: DataType, shape: &[u
     }
     let data = match datatype {
         DataType::Fp64 => Data::Fp64(floats(reader, name, datatype)?.into()),
-        DataType::Fp32 => {
-            Data::Fp32(floats(reader, name, datatype)?.into_iter().map(|v| v as f32).collect::<Vec<_>>().into())
-        }
+        DataType::Fp32 => Data::Fp32(
+            floats(reader, name, datatype)?.into_iter().map(|v| v as f32).collect::<Vec<_>>().into(),
+        ),
         DataType::Int8 => integers!(Int8, i8),
         DataType::Int16 => integers!(Int16, i16),
         DataType::Int32 => integers!(Int32, i32),
@@ -216,7 +236,7 @@ fn read_data(reader: &mut Reader<'_>, name: &str, datatype: DataType, shape: &[u
             leaves(reader, &mut |reader| {
                 match reader.peek()? {
                     Kind::Bool => values.push(u8::from(reader.boolean()?)),
-                    kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+                    kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
                 }
                 Ok(())
             })?;
@@ -227,7 +247,7 @@ fn read_data(reader: &mut Reader<'_>, name: &str, datatype: DataType, shape: &[u
             leaves(reader, &mut |reader| {
                 match reader.peek()? {
                     Kind::String => values.push(Bytes::copy_from_slice(reader.string()?.as_bytes())),
-                    kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+                    kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
                 }
                 Ok(())
             })?;
@@ -248,7 +268,7 @@ fn read_data(reader: &mut Reader<'_>, name: &str, datatype: DataType, shape: &[u
     Ok(data)
 }
 
-fn not_a(name: &str, at: usize, met: String, datatype: DataType) -> Error {
+fn not_a(name: &str, at: usize, met: &str, datatype: DataType) -> Error {
     Error::invalid(format!("input `{name}`: element {at} is {met}, which is no {datatype}"))
 }
 
@@ -272,7 +292,7 @@ fn floats(reader: &mut Reader<'_>, name: &str, datatype: DataType) -> Result<Vec
                 nesting += 1;
             }
             Kind::Number => values.push(reader.float()?),
-            kind => return Err(not_a(name, values.len(), format!("{kind:?}"), datatype)),
+            kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
         }
     }
 }
@@ -370,18 +390,34 @@ mod tests {
         }
         let int8 = decode(r#"{"name": "x", "shape": [2], "datatype": "INT8", "data": [-128, 127]}"#).unwrap();
         assert_eq!(int8.data, Data::Int8(vec![-128, 127].into()));
-        let text = decode(r#"{"name": "x", "shape": [1, 2], "datatype": "BYTES", "data": [["a", "b"]]}"#).unwrap();
+        let text =
+            decode(r#"{"name": "x", "shape": [1, 2], "datatype": "BYTES", "data": [["a", "b"]]}"#).unwrap();
         assert_eq!(text.data, Data::Bytes(vec!["a".into(), "b".into()]));
     }
 
     #[test]
     fn a_mistake_is_told_with_both_sides() {
         for (input, message) in [
-            (r#"{"name": "x", "shape": [3], "datatype": "FP32", "data": [1]}"#, "input `x` has 1 values, its shape [3] needs 3"),
-            (r#"{"name": "x", "shape": [1], "datatype": "INT32", "data": [1.7]}"#, "input `x`: element 0 is 1.7, which is no INT32"),
-            (r#"{"name": "x", "shape": [1], "datatype": "UINT8", "data": [300]}"#, "input `x`: element 0 is 300, which is no UINT8"),
-            (r#"{"name": "x", "shape": [1], "datatype": "FP64", "data": ["a"]}"#, "input `x`: element 0 is String, which is no FP64"),
-            (r#"{"name": "x", "shape": [-1], "datatype": "FP64", "data": [1]}"#, "input `x`: a shape holds sizes of 0 or more, met -1"),
+            (
+                r#"{"name": "x", "shape": [3], "datatype": "FP32", "data": [1]}"#,
+                "input `x` has 1 values, its shape [3] needs 3",
+            ),
+            (
+                r#"{"name": "x", "shape": [1], "datatype": "INT32", "data": [1.7]}"#,
+                "input `x`: element 0 is 1.7, which is no INT32",
+            ),
+            (
+                r#"{"name": "x", "shape": [1], "datatype": "UINT8", "data": [300]}"#,
+                "input `x`: element 0 is 300, which is no UINT8",
+            ),
+            (
+                r#"{"name": "x", "shape": [1], "datatype": "FP64", "data": ["a"]}"#,
+                "input `x`: element 0 is String, which is no FP64",
+            ),
+            (
+                r#"{"name": "x", "shape": [-1], "datatype": "FP64", "data": [1]}"#,
+                "input `x`: a shape holds sizes of 0 or more, met -1",
+            ),
             (r#"{"name": "x", "shape": [1], "data": [1]}"#, "input `x` lacks `datatype`"),
             (r#"{"name": "x", "shape": [1], "datatype": "FP64"}"#, "input `x` lacks `data`"),
             (
@@ -391,9 +427,11 @@ mod tests {
         ] {
             assert_eq!(decode(input).unwrap_err(), message, "{input}");
         }
-        assert!(decode(r#"{"name": "x", "shape": [1], "datatype": "FP8", "data": [1]}"#)
-            .unwrap_err()
-            .starts_with("unknown datatype `FP8`; known are BOOL"));
+        assert!(
+            decode(r#"{"name": "x", "shape": [1], "datatype": "FP8", "data": [1]}"#)
+                .unwrap_err()
+                .starts_with("unknown datatype `FP8`; known are BOOL")
+        );
     }
 
     #[test]

@@ -12,7 +12,13 @@ pub(crate) async fn infer(revision: &Revision, call: Call) -> Result<Payload, Er
         return revision.predictor.call(call).await;
     };
     let verbs = transformer.verbs(&call.context).await?;
-    let chain = Chain { transformer, want: call.want, model: call.model, version: call.version, context: call.context };
+    let chain = Chain {
+        transformer,
+        want: call.want,
+        model: call.model,
+        version: call.version,
+        context: call.context,
+    };
     let post = verbs.contains(&Verb::Postprocess);
     let mut payload = call.payload;
     if verbs.contains(&Verb::Preprocess) {

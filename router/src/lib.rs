@@ -44,7 +44,8 @@ struct Flags {
 /// # Errors
 /// [`BuildError`] when the command line or a route makes no sense.
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
-    let flags: Flags = launch.parse("router", "Routes requests through transformer, predictor and explainer.")?;
+    let flags: Flags =
+        launch.parse("router", "Routes requests through transformer, predictor and explainer.")?;
     let config = |error: weir_proto::Error| BuildError::Config(error.message);
     let routes = match flags.routes.as_deref().or_else(|| launch.env.get("ROUTES")) {
         Some(text) => {
@@ -58,7 +59,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
 
 /// The route that the flags of a single model tell.
 fn one_route(flags: &Flags) -> Result<Route, BuildError> {
-    let missing = |flag: &str| BuildError::Config(format!("`{flag}` is missing, and there are no `--routes`"));
+    let missing =
+        |flag: &str| BuildError::Config(format!("`{flag}` is missing, and there are no `--routes`"));
     let name = flags.model_name.clone().ok_or_else(|| missing("--model_name"))?;
     let predictor = flags.predictor_host.as_deref().ok_or_else(|| missing("--predictor_host"))?;
     let hosts = route::Hosts {

@@ -33,7 +33,8 @@ pub struct Revision {
 
 impl Revision {
     pub(crate) fn of(hosts: &Hosts<'_>, weight: Weight, max_message: usize) -> Result<Self, Error> {
-        let peer = |origin, host: &str| Ok::<_, Error>(Peer::new(origin, Target::parse(host, 80)?, max_message));
+        let peer =
+            |origin, host: &str| Ok::<_, Error>(Peer::new(origin, Target::parse(host, 80)?, max_message));
         Ok(Self {
             weight,
             predictor: peer(Origin::Predictor, hosts.predictor)?,
@@ -69,8 +70,9 @@ impl Route {
         if sum != 100 {
             return Err(Error::invalid(format!("route `{name}`: the weights sum to {sum}, expected 100")));
         }
-        let timeout = Duration::try_from_secs_f64(timeout_seconds)
-            .map_err(|_| Error::invalid(format!("route `{name}`: `{timeout_seconds}` seconds are no timeout")))?;
+        let timeout = Duration::try_from_secs_f64(timeout_seconds).map_err(|_| {
+            Error::invalid(format!("route `{name}`: `{timeout_seconds}` seconds are no timeout"))
+        })?;
         Ok(Self { name, revisions, timeout, drawn: AtomicU64::new(0) })
     }
 

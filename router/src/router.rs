@@ -46,9 +46,10 @@ impl Router {
                     Err(Error::new(Code::Unsupported, message))
                 }
             },
-            Verb::Preprocess | Verb::Postprocess => {
-                Err(Error::new(Code::Unsupported, "the router runs the whole chain; call `:predict` or `:explain`"))
-            }
+            Verb::Preprocess | Verb::Postprocess => Err(Error::new(
+                Code::Unsupported,
+                "the router runs the whole chain; call `:predict` or `:explain`",
+            )),
         }
     }
 

@@ -135,7 +135,11 @@ impl Context {
     pub fn remaining(&self) -> Result<Option<Duration>, Error> {
         let Some(deadline) = self.deadline else { return Ok(None) };
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(Error::new(Code::Deadline, "the deadline has passed")) } else { Ok(Some(left)) }
+        if left.is_zero() {
+            Err(Error::new(Code::Deadline, "the deadline has passed"))
+        } else {
+            Ok(Some(left))
+        }
     }
 }
 
@@ -147,8 +151,9 @@ fn deadline_of(headers: &HeaderMap) -> Result<Option<Instant>, Error> {
         })?;
         Duration::from_millis(ms)
     } else if let Some(text) = read("grpc-timeout") {
-        grpc_timeout(&text)
-            .ok_or_else(|| Error::invalid(format!("header `grpc-timeout` is `{text}`, expected such as `100m`")))?
+        grpc_timeout(&text).ok_or_else(|| {
+            Error::invalid(format!("header `grpc-timeout` is `{text}`, expected such as `100m`"))
+        })?
     } else {
         return Ok(None);
     };

@@ -170,7 +170,16 @@ mod tests {
 
     #[test]
     fn the_last_of_a_repeated_flag_counts_and_unknown_ones_are_ignored() {
-        let flags = parse(&["--http_port=1", "--nthread", "4", "--http-port", "2", "--workers=3", "--grpc_port", "9"]);
+        let flags = parse(&[
+            "--http_port=1",
+            "--nthread",
+            "4",
+            "--http-port",
+            "2",
+            "--workers=3",
+            "--grpc_port",
+            "9",
+        ]);
         assert_eq!((flags.http_port, flags.grpc_port), (Some(2), 9));
     }
 
@@ -182,6 +191,9 @@ mod tests {
 
     #[test]
     fn truths_are_pythons() {
-        assert_eq!([truth("Yes"), truth("1"), truth("off"), truth("2")], [Some(true), Some(true), Some(false), None]);
+        assert_eq!(
+            [truth("Yes"), truth("1"), truth("off"), truth("2")],
+            [Some(true), Some(true), Some(false), None]
+        );
     }
 }

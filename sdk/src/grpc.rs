@@ -29,7 +29,8 @@ pub(crate) fn status_of(error: &Error) -> Status {
 /// Reads an error a peer said in gRPC. A peer's status, text and origin are kept.
 pub(crate) fn error_of(status: &Status, peer: Origin) -> Error {
     let text = |name: &str| status.metadata().get(name).and_then(|value| value.to_str().ok());
-    let code = text(ERROR_CODE).and_then(Code::from_name).unwrap_or_else(|| Code::from_grpc(status.code() as i32));
+    let code =
+        text(ERROR_CODE).and_then(Code::from_name).unwrap_or_else(|| Code::from_grpc(status.code() as i32));
     let mut error = Error::new(code, status.message());
     error.origin = Some(text(ERROR_ORIGIN).and_then(Origin::from_name).unwrap_or(peer));
     error.retry_after = text(RETRY_AFTER).and_then(|it| it.parse().ok()).map(Duration::from_secs);

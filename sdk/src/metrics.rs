@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,8 +15,8 @@ use crate::Verb;
 
 /// KServe's buckets, and finer ones below: here a request is a matter of microseconds.
 const BUCKETS: [f64; 20] = [
-    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5,
-    0.75, 1.0, 2.5, 5.0, 10.0,
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1,
+    0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,7 +76,14 @@ impl Metrics {
     ///
     /// The model's name is the caller's word until the model is found, so a caller of errors alone could make labels
     /// without end: names of models that do not exist are counted as `unknown`.
-    pub fn observe(&self, model: &str, verb: Verb, protocol: &'static str, code: &'static str, took: Duration) {
+    pub fn observe(
+        &self,
+        model: &str,
+        verb: Verb,
+        protocol: &'static str,
+        code: &'static str,
+        took: Duration,
+    ) {
         let known = code != "not_found";
         let model_name = if known { model } else { "unknown" }.to_owned();
         if code == "ok" {

@@ -76,7 +76,11 @@ pub fn healthcheck(name: &str, args: &[String]) -> ExitCode {
 }
 
 /// Runs a service until SIGTERM or Ctrl-C, then drains it.
-pub fn run(name: &'static str, build: fn(&Launch) -> Result<Service, BuildError>, launch: &Launch) -> ExitCode {
+pub fn run(
+    name: &'static str,
+    build: fn(&Launch) -> Result<Service, BuildError>,
+    launch: &Launch,
+) -> ExitCode {
     let service = match build(launch) {
         Ok(service) => service,
         Err(BuildError::Flags(error)) if !error.use_stderr() => {

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 
 use http::HeaderMap;
+use opentelemetry::KeyValue;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry::KeyValue;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -67,16 +67,15 @@ impl Telemetry {
 
     /// Sends what waits and stops the exporter. Blocks for up to a few seconds when the collector is away.
     pub fn shutdown(self) {
-        if let Some(provider) = self.0 {
-            if let Err(error) = provider.shutdown() {
-                tracing::warn!(%error, "the last traces were not exported");
-            }
+        if let Some(Err(error)) = self.0.map(|it| it.shutdown()) {
+            tracing::warn!(%error, "the last traces were not exported");
         }
     }
 }
 
 fn provider(service: &str, env: &Env) -> Result<Option<SdkTracerProvider>, TelemetryError> {
-    let endpoint = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| env.get("OTEL_EXPORTER_OTLP_ENDPOINT"));
+    let endpoint =
+        env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| env.get("OTEL_EXPORTER_OTLP_ENDPOINT"));
     let Some(endpoint) = endpoint.filter(|it| !it.is_empty()) else { return Ok(None) };
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
@@ -146,7 +145,11 @@ struct Travelling<'a>(&'a Context);
 
 impl Extractor for Travelling<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.headers.iter().find(|(name, _)| name.as_str() == key).and_then(|(_, value)| value.to_str().ok())
+        self.0
+            .headers
+            .iter()
+            .find(|(name, _)| name.as_str() == key)
+            .and_then(|(_, value)| value.to_str().ok())
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -158,7 +161,8 @@ struct Headers<'a>(&'a mut HeaderMap);
 
 impl Injector for Headers<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(key), http::HeaderValue::from_str(&value)) {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(key), http::HeaderValue::from_str(&value))
+        {
             self.0.insert(name, value);
         }
     }

@@ -40,7 +40,10 @@ pub(crate) fn unframe<M: Message + Default>(mut body: Bytes) -> Result<M, Error>
         return Err(broken("the body is cut short"));
     }
     if body.get_u8() != 0 {
-        return Err(Error::new(Code::Unsupported, "compressed gRPC messages are not offered between services"));
+        return Err(Error::new(
+            Code::Unsupported,
+            "compressed gRPC messages are not offered between services",
+        ));
     }
     if body.get_u32() as usize != body.len() {
         return Err(broken("the length in the prefix is not that of the body"));
@@ -64,7 +67,10 @@ impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let data = self.0.take().map(Frame::data);
         Poll::Ready(data.or_else(|| self.1.take().map(Frame::trailers)).map(Ok))
     }

@@ -113,7 +113,9 @@ mod tests {
             Ok(())
         }));
         // One poll puts it into the queue.
-        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(leaver.as_mut().poll(cx).is_pending())).await);
+        assert!(
+            std::future::poll_fn(|cx| std::task::Poll::Ready(leaver.as_mut().poll(cx).is_pending())).await
+        );
         assert_eq!(workers.run(|| Ok(())).await.unwrap_err().code, Code::Overloaded);
         drop(leaver);
         hold.send(()).unwrap();

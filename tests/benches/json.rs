@@ -2,6 +2,9 @@
 //!
 //! `cargo bench -p weir-tests --bench json`. Best of many rounds, interleaved; the ratio is what counts.
 
+// A bench prints, and has nobody to hand an error to.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -10,7 +13,9 @@ use weir_proto::v1;
 
 fn main() {
     println!("{:<28} {:>10} {:>12} {:>8}", "body", "weir us", "serde_json us", "ratio");
-    for (rows, row, digits) in [(1, 4, 2), (16, 4, 2), (256, 4, 2), (1, 3072, 3), (1, 3072, 17), (1, 150_528, 3), (1, 150_528, 17)] {
+    for (rows, row, digits) in
+        [(1, 4, 2), (16, 4, 2), (256, 4, 2), (1, 3072, 3), (1, 3072, 17), (1, 150_528, 3), (1, 150_528, 17)]
+    {
         let body = body(rows, row, digits);
         let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
         let rounds = (20_000_000 / body.len()).clamp(30, 3000);

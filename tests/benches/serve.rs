@@ -3,6 +3,9 @@
 //! `cargo bench -p weir-tests --bench serve`. Every server is a process of its own; rounds alternate between them, and the
 //! median of the rounds is shown. CPU time is read from the kernel's scheduler, so a busy machine disturbs it little.
 
+// A bench prints, and has nobody to hand an error to.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -29,7 +32,10 @@ fn main() {
                 wall[index].push(took);
             }
         }
-        println!("\n{connections} connection(s):  {:<34} {:>10} {:>8} {:>12}", "", "CPU us/req", "ratio", "wall us/req");
+        println!(
+            "\n{connections} connection(s):  {:<34} {:>10} {:>8} {:>12}",
+            "", "CPU us/req", "ratio", "wall us/req"
+        );
         let base = median(&mut cpu[0]);
         for (index, server) in servers.iter().enumerate() {
             let cpu = median(&mut cpu[index]);
@@ -40,7 +46,10 @@ fn main() {
     println!("\nresident memory of the mesh after this: {:.1} MB", servers[2].resident_mb());
     drop(servers);
     let mut starts: Vec<f64> = (0..15).map(|_| start_to_ready()).collect();
-    println!("start to ready (exec to the first 200 of /v2/health/ready): median {:.1} ms", median(&mut starts));
+    println!(
+        "start to ready (exec to the first 200 of /v2/health/ready): median {:.1} ms",
+        median(&mut starts)
+    );
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -66,7 +75,16 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir-under-test"));
         let port = free_port();
         command.args(["predictor", "--model_name", "iris", "--model_dir", "deploy/samples/models/iris"]);
-        command.args(["--host", "127.0.0.1", "--http_port", &port.to_string(), "--grpc_port", "0", "--admin_port", "0"]);
+        command.args([
+            "--host",
+            "127.0.0.1",
+            "--http_port",
+            &port.to_string(),
+            "--grpc_port",
+            "0",
+            "--admin_port",
+            "0",
+        ]);
         let child = command.current_dir(root()).stderr(Stdio::null()).spawn().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let server = Self { name: "predictor alone", child, address, path: "/v1/models/iris:predict" };
@@ -84,7 +102,8 @@ impl Server {
 
     /// Starts a server that prints its address as `http://host:port/...`.
     fn start(name: &'static str, command: &mut Command, path: &'static str) -> Self {
-        let mut child = command.current_dir(root()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.current_dir(root()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
         let address = loop {
             let line = lines.next().unwrap().unwrap();
@@ -126,7 +145,11 @@ impl Server {
         for _ in 0..count {
             stream.write_all(request.as_bytes()).unwrap();
             let read = stream.read(&mut answer).unwrap();
-            assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..read]));
+            assert!(
+                answer[..read].starts_with(b"HTTP/1.1 200"),
+                "{}",
+                String::from_utf8_lossy(&answer[..read])
+            );
         }
     }
 
@@ -184,7 +207,8 @@ fn wait_ready(address: SocketAddr) {
 
 fn ready(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
-    let asked = stream.write_all(b"GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let asked =
+        stream.write_all(b"GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     let mut answer = [0; 64];
     asked.is_ok() && stream.read(&mut answer).is_ok() && answer.starts_with(b"HTTP/1.1 200")
 }

@@ -20,7 +20,11 @@ impl Client {
         Self(Grpc::new(channel.connect().await.unwrap()))
     }
 
-    async fn ask<Q: Message + 'static, A: Message + Default + 'static>(&mut self, method: &str, message: Q) -> Result<A, Status> {
+    async fn ask<Q: Message + 'static, A: Message + Default + 'static>(
+        &mut self,
+        method: &str,
+        message: Q,
+    ) -> Result<A, Status> {
         self.0.ready().await.unwrap();
         let path = format!("/inference.GRPCInferenceService/{method}").parse().unwrap();
         let codec: ProstCodec<Q, A> = ProstCodec::default();
@@ -62,7 +66,8 @@ async fn raw_in_is_raw_out_and_typed_in_is_typed_out() {
         typed.raw_input_contents.clear();
         let contents = InferTensorContents { fp64_contents: ROW.to_vec(), ..InferTensorContents::default() };
         typed.inputs[0].contents = Some(contents);
-        let proba = InferRequestedOutputTensor { name: "predict_proba".to_owned(), parameters: HashMap::new() };
+        let proba =
+            InferRequestedOutputTensor { name: "predict_proba".to_owned(), parameters: HashMap::new() };
         typed.outputs = vec![proba];
         let answer: ModelInferResponse = client.ask("ModelInfer", typed).await.unwrap();
         assert!(answer.raw_output_contents.is_empty());
@@ -81,7 +86,8 @@ async fn health_and_metadata_are_told() {
     let named = ModelReadyRequest { name: "iris".to_owned(), version: String::new() };
     let model: ModelReadyResponse = client.ask("ModelReady", named).await.unwrap();
     assert!(live.live && ready.ready && model.ready);
-    let server: ServerMetadataResponse = client.ask("ServerMetadata", ServerMetadataRequest {}).await.unwrap();
+    let server: ServerMetadataResponse =
+        client.ask("ServerMetadata", ServerMetadataRequest {}).await.unwrap();
     assert_eq!(server.name, "weir");
     let named = ModelMetadataRequest { name: "iris".to_owned(), version: String::new() };
     let model: ModelMetadataResponse = client.ask("ModelMetadata", named).await.unwrap();

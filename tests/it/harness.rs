@@ -33,7 +33,8 @@ pub(crate) fn weir() -> Command {
 pub(crate) async fn mesh(manifest: impl AsRef<Path>) -> Mesh {
     let mesh = unready_mesh(manifest).await;
     let url = format!("http://{}/v2/health/ready", mesh.http());
-    wait_for(Duration::from_secs(20), || async { get(&url).await.is_ok_and(|answer| answer.status == 200) }).await;
+    wait_for(Duration::from_secs(20), || async { get(&url).await.is_ok_and(|answer| answer.status == 200) })
+        .await;
     mesh
 }
 
@@ -133,7 +134,9 @@ impl Process {
         let mut door = None;
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
-            if let Some((address, _)) = line.strip_prefix("http://").and_then(|it| it.split_once("/v1/models/")) {
+            if let Some((address, _)) =
+                line.strip_prefix("http://").and_then(|it| it.split_once("/v1/models/"))
+            {
                 door = Some(format!("http://{address}"));
                 break;
             }
@@ -148,7 +151,10 @@ impl Process {
 
     pub(crate) async fn ready(&self) {
         let url = self.url("/v2/health/ready");
-        wait_for(Duration::from_secs(20), || async { get(&url).await.is_ok_and(|answer| answer.status == 200) }).await;
+        wait_for(Duration::from_secs(20), || async {
+            get(&url).await.is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -27,35 +27,74 @@ async fn a_bad_request_is_refused_by_the_service_that_met_it() {
     check(&predict, "", 400, "transformer", &["Unrecognized request format: line 1 column 1"]).await;
     check(&predict, "{not json", 400, "transformer", &["Unrecognized request format: line 1 column 2"]).await;
     check(&predict, r#"{"rows": []}"#, 400, "transformer", &["`instances`", "none"]).await;
-    check(&predict, r#"{"instances": 5}"#, 400, "transformer", &[r#"Expected "instances" to be a list"#]).await;
+    check(&predict, r#"{"instances": 5}"#, 400, "transformer", &[r#"Expected "instances" to be a list"#])
+        .await;
     check(&predict, r#"{"instances": [[1, 2, 3]]}"#, 400, "transformer", &["3", "4"]).await;
-    check(&predict, r#"{"instances": [[1, 2, 3, "abc"]]}"#, 400, "transformer", &["abc", "expected a number"]).await;
+    check(
+        &predict,
+        r#"{"instances": [[1, 2, 3, "abc"]]}"#,
+        400,
+        "transformer",
+        &["abc", "expected a number"],
+    )
+    .await;
     check(&predict, r#"{"instances": [[1, 2], [3]]}"#, 400, "transformer", &["ragged"]).await;
-    check(&predict, &format!("{{\"instances\": {}", "[".repeat(100_000)), 400, "transformer", &["nested"]).await;
+    check(&predict, &format!("{{\"instances\": {}", "[".repeat(100_000)), 400, "transformer", &["nested"])
+        .await;
     check(&predict, r#"{"instances": [[1e400, 1, 1, 1]]}"#, 400, "transformer", &["out of range"]).await;
     check(&predict, r#"{"instances": []}"#, 400, "transformer", &[]).await;
     // scikit-learn refuses what is not finite, and so do we: the predictor says so through the whole chain.
     check(&predict, r#"{"instances": [[1, 2, 3, NaN]]}"#, 400, "predictor", &["NaN"]).await;
     check(&explain, r#"{"instances": [[1, 2, 3]]}"#, 400, "explainer", &["3", "4"]).await;
-    check(&infer, r#"{"inputs": [{"name": "x", "shape": [2, 4], "datatype": "FP64", "data": [1]}]}"#, 400, "transformer", &[
-        "1 values", "8",
-    ])
+    check(
+        &infer,
+        r#"{"inputs": [{"name": "x", "shape": [2, 4], "datatype": "FP64", "data": [1]}]}"#,
+        400,
+        "transformer",
+        &["1 values", "8"],
+    )
     .await;
     let unknown_output = r#"{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}], "outputs": [{"name": "nope"}]}"#;
-    check(&infer, unknown_output, 400, "predictor", &["unexpected inference output `nope`", "`predict_proba`"]).await;
+    check(
+        &infer,
+        unknown_output,
+        400,
+        "predictor",
+        &["unexpected inference output `nope`", "`predict_proba`"],
+    )
+    .await;
 
     let other = format!("{base}/v1/models/nope:predict");
-    check(&other, r#"{"instances": [[1, 2, 3, 4]]}"#, 404, "router", &["Model with name nope does not exist."]).await;
+    check(
+        &other,
+        r#"{"instances": [[1, 2, 3, 4]]}"#,
+        404,
+        "router",
+        &["Model with name nope does not exist."],
+    )
+    .await;
     check(&format!("{base}/v1/models/iris:fly"), "{}", 404, "router", &["`:fly`", "`:predict`"]).await;
     check(&format!("{base}/v3/nope"), "{}", 404, "router", &["/v3/nope"]).await;
     let version = format!("{base}/v2/models/iris/versions/7/infer");
-    check(&version, r#"{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}]}"#, 404, "predictor", &["version 7"]).await;
+    check(
+        &version,
+        r#"{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}]}"#,
+        404,
+        "predictor",
+        &["version 7"],
+    )
+    .await;
     let answer = get(&format!("{base}/v1/models/nope")).await.unwrap();
-    assert_eq!((answer.status, answer.json()["error"].clone()), (404, json!("Model with name nope does not exist.")));
+    assert_eq!(
+        (answer.status, answer.json()["error"].clone()),
+        (404, json!("Model with name nope does not exist."))
+    );
     assert_eq!(get(&infer).await.unwrap().status, 405);
-    let late = post_with(&predict, r#"{"instances": [[1, 2, 3, 4]]}"#, &[("x-request-timeout-ms", "0")]).await;
+    let late =
+        post_with(&predict, r#"{"instances": [[1, 2, 3, 4]]}"#, &[("x-request-timeout-ms", "0")]).await;
     assert_eq!(late.status, 504, "{}", late.text);
-    let wrong = post_with(&predict, r#"{"instances": [[1, 2, 3, 4]]}"#, &[("x-request-timeout-ms", "soon")]).await;
+    let wrong =
+        post_with(&predict, r#"{"instances": [[1, 2, 3, 4]]}"#, &[("x-request-timeout-ms", "soon")]).await;
     assert_eq!(wrong.status, 400, "{}", wrong.text);
 
     // Nothing of all that was lost on the way: the next good request is answered.
@@ -132,18 +171,30 @@ fn a_mistake_in_a_manifest_is_told_with_file_line_and_field() {
         }
     };
     check("  predictor:\n    modle: {}", &["m.yaml:6:", "modle", "did you mean `model`"]);
-    check("  predictor: {sklearn: {storageUri: nowhere}}", &["m.yaml:5:", "storageUri", "nowhere does not exist"]);
-    check("  predictor: {sklearn: {storageUri: gs://b/m}}", &["m.yaml:5:", "unknown scheme `gs`", "`file://`"]);
-    check("  predictor: {model: {modelFormat: {name: pmml2}, storageUri: .}}", &[
-        "m.yaml:5:",
-        "unknown model format `pmml2`; this build knows sklearn, xgboost",
-    ]);
-    check("  predictor: {sklearn: {storageUri: .}}\n  transformer: {steps: [{scael: {}}]}", &["m.yaml:6:", "scael", "scale"]);
-    check("  predictor: {sklearn: {storageUri: .}}\n  explainer: {method: magic}", &[
-        "m.yaml:6:",
-        "unknown explainer `magic`; this build knows kernel_shap",
-    ]);
-    check("  predictor: {containers: [{name: c, image: \"example/app:1\"}]}", &["m.yaml:5:", "example/app:1", "container engine"]);
+    check(
+        "  predictor: {sklearn: {storageUri: nowhere}}",
+        &["m.yaml:5:", "storageUri", "nowhere does not exist"],
+    );
+    check(
+        "  predictor: {sklearn: {storageUri: gs://b/m}}",
+        &["m.yaml:5:", "unknown scheme `gs`", "`file://`"],
+    );
+    check(
+        "  predictor: {model: {modelFormat: {name: pmml2}, storageUri: .}}",
+        &["m.yaml:5:", "unknown model format `pmml2`; this build knows sklearn, xgboost"],
+    );
+    check(
+        "  predictor: {sklearn: {storageUri: .}}\n  transformer: {steps: [{scael: {}}]}",
+        &["m.yaml:6:", "scael", "scale"],
+    );
+    check(
+        "  predictor: {sklearn: {storageUri: .}}\n  explainer: {method: magic}",
+        &["m.yaml:6:", "unknown explainer `magic`; this build knows kernel_shap"],
+    );
+    check(
+        "  predictor: {containers: [{name: c, image: \"example/app:1\"}]}",
+        &["m.yaml:5:", "example/app:1", "container engine"],
+    );
 }
 
 #[test]
@@ -157,7 +208,8 @@ fn validate_tells_what_each_component_gets() {
 
 #[test]
 fn the_command_helps() {
-    for args in [vec!["--help"], vec!["run", "--help"], vec!["predictor", "--help"], vec!["router", "--help"]] {
+    for args in [vec!["--help"], vec!["run", "--help"], vec!["predictor", "--help"], vec!["router", "--help"]]
+    {
         let out = weir().args(&args).output().unwrap();
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
         assert!(String::from_utf8_lossy(&out.stdout).contains("Usage"), "{args:?}");
@@ -170,7 +222,8 @@ fn the_command_helps() {
 #[tokio::test(flavor = "multi_thread")]
 async fn components_as_containers_of_weirs_images_run_here() {
     let models = root().join("deploy/samples/models");
-    let iris: Value = serde_json::from_str(&std::fs::read_to_string(models.join("iris-scaler.json")).unwrap()).unwrap();
+    let iris: Value =
+        serde_json::from_str(&std::fs::read_to_string(models.join("iris-scaler.json")).unwrap()).unwrap();
     let steps = json!([{"scale": {"mean": iris["mean"], "scale": iris["scale"]}}]).to_string();
     let spec = format!(
         "  predictor: {{model: {{modelFormat: {{name: sklearn}}, storageUri: {0}/iris}}}}\n  \

@@ -12,7 +12,8 @@ const BODY: &str = r#"{"instances": [[6.8, 2.8, 4.8, 1.4]]}"#;
 
 /// The process number of a component, from the table that `weir run` prints.
 fn pid(process: &Process, component: &str) -> u32 {
-    let line = process.lines.iter().find(|it| it.starts_with(component)).unwrap_or_else(|| panic!("no {component}"));
+    let line =
+        process.lines.iter().find(|it| it.starts_with(component)).unwrap_or_else(|| panic!("no {component}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
@@ -68,7 +69,8 @@ async fn any_process_is_killed_and_comes_back_while_requests_flow() {
         wait_for(Duration::from_secs(10), || async { post_quietly(&url).await == Some(200) }).await;
         signal(victim, "KILL");
         wait_for(Duration::from_secs(20), || async {
-            current_pid(&process, component).is_some_and(|it| it != victim) && post_quietly(&url).await == Some(200)
+            current_pid(&process, component).is_some_and(|it| it != victim)
+                && post_quietly(&url).await == Some(200)
         })
         .await;
         process.ready().await;
@@ -91,7 +93,13 @@ async fn any_process_is_killed_and_comes_back_while_requests_flow() {
         for other in others {
             assert!(alive(other), "{component} took process {other} with it");
         }
-        println!("{component} killed: {} answered, {} refused, {} unconnected, slowest {:?}", met.good, met.refused.len(), met.unconnected, met.slowest);
+        println!(
+            "{component} killed: {} answered, {} refused, {} unconnected, slowest {:?}",
+            met.good,
+            met.refused.len(),
+            met.unconnected,
+            met.slowest
+        );
     }
     let explained = post(&process.url("/v1/models/iris:explain"), BODY).await;
     assert_eq!(explained.status, 200, "{}", explained.text);

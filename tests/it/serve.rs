@@ -71,7 +71,13 @@ async fn penguins_answer_as_xgboost_does_with_categories_by_name() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|row| columns.iter().zip(row.as_array().unwrap()).map(|(name, cell)| ((*name).to_owned(), cell.clone())).collect())
+        .map(|row| {
+            columns
+                .iter()
+                .zip(row.as_array().unwrap())
+                .map(|(name, cell)| ((*name).to_owned(), cell.clone()))
+                .collect()
+        })
         .collect();
     let answer = predict(&format!("{base}:predict"), &json!(rows)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -97,7 +103,8 @@ fn assert_additive(explained: &Value, tolerance: f64) {
     assert!(!classes.is_empty());
     for (class, instances) in classes.iter().enumerate() {
         for (instance, values) in instances.as_array().unwrap().iter().enumerate() {
-            let sum: f64 = numbers(values).iter().sum::<f64>() + data["expected_value"][class].as_f64().unwrap();
+            let sum: f64 =
+                numbers(values).iter().sum::<f64>() + data["expected_value"][class].as_f64().unwrap();
             let raw = data["raw"]["raw_prediction"][instance][class].as_f64().unwrap();
             assert!((sum - raw).abs() <= tolerance, "class {class}: {sum} against {raw}");
         }
@@ -117,7 +124,8 @@ async fn iris_explanations_sum_to_the_models_output() {
     assert_eq!(explained["data"]["quality"]["exact"], true);
 
     // The same explanation in the V2 protocol: one string that holds the JSON.
-    let body = json!({"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": want["instances"][0]}]});
+    let body =
+        json!({"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": want["instances"][0]}]});
     let answer = post(&format!("{base}/v2/models/iris/explain"), body.to_string()).await.json();
     let inner: Value = serde_json::from_str(answer["outputs"][0]["data"][0].as_str().unwrap()).unwrap();
     assert_eq!(inner["data"]["shap_values"], explained["data"]["shap_values"]);
@@ -133,7 +141,8 @@ async fn shapley_values_of_a_real_model_equal_brute_force() {
     );
     let (_folder, file) = manifest("iris-lr", &spec);
     let mesh = mesh(&file).await;
-    let want: Value = serde_json::from_str(&std::fs::read_to_string(case.join("shapley_exact.json")).unwrap()).unwrap();
+    let want: Value =
+        serde_json::from_str(&std::fs::read_to_string(case.join("shapley_exact.json")).unwrap()).unwrap();
     let rows: Vec<Vec<f64>> = csv_rows(&case.join("instances.csv"));
     let count = want["shap_values"].as_array().unwrap().len();
     let url = format!("http://{}/v1/models/iris-lr:explain", mesh.http());
@@ -145,8 +154,12 @@ async fn shapley_values_of_a_real_model_equal_brute_force() {
     assert_close(&explained["data"]["expected_value"], &want["base"], tolerance);
     for instance in 0..count {
         for (class, values) in explained["data"]["shap_values"].as_array().unwrap().iter().enumerate() {
-            let golden: Vec<_> =
-                want["shap_values"][instance].as_array().unwrap().iter().map(|feature| feature[class].clone()).collect();
+            let golden: Vec<_> = want["shap_values"][instance]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|feature| feature[class].clone())
+                .collect();
             assert_close(&values[instance], &json!(golden), tolerance);
         }
     }
@@ -154,7 +167,10 @@ async fn shapley_values_of_a_real_model_equal_brute_force() {
 
 fn csv_rows(path: &Path) -> Vec<Vec<f64>> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.trim().parse().unwrap()).collect()).collect()
+    text.lines()
+        .skip(1)
+        .map(|line| line.split(',').map(|cell| cell.trim().parse().unwrap()).collect())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,7 +259,12 @@ async fn a_request_id_comes_back_and_nothing_else_does() {
     let mesh = mesh("deploy/samples/iris.yaml").await;
     let url = format!("http://{}/v1/models/iris:predict", mesh.http());
     let body = r#"{"instances": [[6.8, 2.8, 4.8, 1.4]]}"#;
-    let headers = [("x-request-id", "abc"), ("authorization", "secret"), ("cookie", "c=1"), ("content-type", "text/plain")];
+    let headers = [
+        ("x-request-id", "abc"),
+        ("authorization", "secret"),
+        ("cookie", "c=1"),
+        ("content-type", "text/plain"),
+    ];
     let answer = post_with(&url, body, &headers).await;
     assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("abc")));
     assert!(answer.header("authorization").is_none() && answer.header("cookie").is_none());

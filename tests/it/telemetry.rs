@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::{Request, Response, Status};
 
@@ -104,7 +108,9 @@ async fn metrics_have_kserves_names_and_count_what_happened() {
     assert_eq!(post(&format!("{base}iris:explain"), BODY).await.status, 200);
     assert_eq!(post(&format!("{base}iris:predict"), "{").await.status, 400);
     assert_eq!(post(&format!("{base}nope:predict"), BODY).await.status, 404);
-    let scrape = |admin: std::net::SocketAddr| async move { get(&format!("http://{admin}/metrics")).await.unwrap().text };
+    let scrape = |admin: std::net::SocketAddr| async move {
+        get(&format!("http://{admin}/metrics")).await.unwrap().text
+    };
     let router = scrape(mesh.router().admin.unwrap()).await;
     for line in [
         "request_explain_seconds_count{model_name=\"iris\"} 1",
@@ -118,7 +124,10 @@ async fn metrics_have_kserves_names_and_count_what_happened() {
     let of = |name: &str| mesh.components().find(|(it, _)| it.starts_with(name)).unwrap().1.admin.unwrap();
     let transformer = scrape(of("transformer")).await;
     for name in ["request_preprocess_seconds_count", "request_postprocess_seconds_count"] {
-        assert!(transformer.contains(&format!("{name}{{model_name=\"iris\"}}")), "{name} is not in\n{transformer}");
+        assert!(
+            transformer.contains(&format!("{name}{{model_name=\"iris\"}}")),
+            "{name} is not in\n{transformer}"
+        );
     }
     assert!(scrape(of("predictor")).await.contains("request_predict_seconds_bucket"));
     assert_eq!(get(&format!("http://{}/readyz", mesh.router().admin.unwrap())).await.unwrap().status, 200);

@@ -22,7 +22,15 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ),
     (
         "weir-tests",
-        &["weir", "weir-explainer", "weir-predictor", "weir-proto", "weir-router", "weir-sdk", "weir-transformer"],
+        &[
+            "weir",
+            "weir-explainer",
+            "weir-predictor",
+            "weir-proto",
+            "weir-router",
+            "weir-sdk",
+            "weir-transformer",
+        ],
     ),
 ];
 
@@ -49,12 +57,16 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn nothing_points_up_or_sideways() {
-    let allowed: BTreeMap<_, BTreeSet<_>> =
-        ARROWS.iter().map(|(from, to)| ((*from).to_owned(), to.iter().map(|it| (*it).to_owned()).collect())).collect();
+    let allowed: BTreeMap<_, BTreeSet<_>> = ARROWS
+        .iter()
+        .map(|(from, to)| ((*from).to_owned(), to.iter().map(|it| (*it).to_owned()).collect()))
+        .collect();
     let members: BTreeSet<String> = allowed.keys().cloned().collect();
     for (package, dependencies) in dependencies() {
         let inside: BTreeSet<_> = dependencies.intersection(&members).cloned().collect();
-        let Some(allowed) = allowed.get(&package) else { panic!("package {package} is not in the picture of arrows") };
+        let Some(allowed) = allowed.get(&package) else {
+            panic!("package {package} is not in the picture of arrows")
+        };
         let wrong: Vec<_> = inside.difference(allowed).collect();
         assert!(wrong.is_empty(), "{package} must not depend on {wrong:?}");
     }
@@ -78,7 +90,11 @@ fn only_the_sdk_names_axum_and_tonic_and_proto_does_no_io() {
         let text = std::fs::read_to_string(&file).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
         for word in ["std::fs", "std::net", ".await;", ".await?", "async fn"] {
-            assert!(!code.contains(word), "{} has `{word}`; proto does no I/O and never awaits", file.display());
+            assert!(
+                !code.contains(word),
+                "{} has `{word}`; proto does no I/O and never awaits",
+                file.display()
+            );
         }
     }
 }
@@ -129,7 +145,19 @@ fn generated_code_is_fresh() {
 #[test]
 fn there_is_one_version_of_everything_that_matters() {
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    for name in ["axum", "bytes", "http", "hyper", "prost", "reqwest", "thiserror", "tokio", "tonic", "tower", "tracing"] {
+    for name in [
+        "axum",
+        "bytes",
+        "http",
+        "hyper",
+        "prost",
+        "reqwest",
+        "thiserror",
+        "tokio",
+        "tonic",
+        "tower",
+        "tracing",
+    ] {
         let count = lock.matches(&format!("name = \"{name}\"\n")).count();
         assert_eq!(count, 1, "{count} versions of {name} in Cargo.lock");
     }

@@ -27,11 +27,17 @@ struct Flags {
 /// # Errors
 /// [`BuildError`] when the command line or a step makes no sense.
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
-    let flags: Flags = launch.parse("transformer", "Reshapes requests before, and answers after, a model.")?;
+    let flags: Flags =
+        launch.parse("transformer", "Reshapes requests before, and answers after, a model.")?;
     let steps = flags.steps.as_deref().or_else(|| launch.env.get("STEPS"));
-    let steps = steps.ok_or_else(|| BuildError::Config("`--steps` is missing: a list of steps is needed".to_owned()))?;
+    let steps = steps
+        .ok_or_else(|| BuildError::Config("`--steps` is missing: a list of steps is needed".to_owned()))?;
     let config = |error: weir_proto::Error| BuildError::Config(error.message);
     let node = document::parse_one(steps, "--steps").map_err(config)?;
     let steps = step::Steps::build(&node, "--steps").map_err(config)?;
-    Ok(Service { handle: TransformHost::new(flags.model_name, Box::new(steps)), flags: flags.server, background: None })
+    Ok(Service {
+        handle: TransformHost::new(flags.model_name, Box::new(steps)),
+        flags: flags.server,
+        background: None,
+    })
 }

@@ -38,6 +38,8 @@ impl Kind {
 
     /// Returns the kind of that name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Predictor, Self::Transformer, Self::Explainer, Self::Router].into_iter().find(|it| it.name() == name)
+        [Self::Predictor, Self::Transformer, Self::Explainer, Self::Router]
+            .into_iter()
+            .find(|it| it.name() == name)
     }
 }

@@ -80,7 +80,10 @@ impl Mesh {
             launch.args.extend(addresses(kind, &door_socket));
             let built = kind.build()(&launch);
             let service = built.map_err(|source| MeshError::Build { component: kind.name(), source })?;
-            others.push((format!("{} {}", kind.name(), plan.services[it.service].name), service.start(it.seat)));
+            others.push((
+                format!("{} {}", kind.name(), plan.services[it.service].name),
+                service.start(it.seat),
+            ));
         }
         let launch = weir_sdk::Launch { args: vec!["--routes".to_owned(), routes], env: Env::default() };
         let built = weir_router::build(&launch);
@@ -168,7 +171,8 @@ pub(crate) fn routes<S>(plan: &Plan, placed: &[Placed<S>]) -> String {
     let services = plan.services.iter().enumerate().map(|(service, it)| {
         let revisions = it.revisions.iter().enumerate().map(|(revision, it)| {
             let mine = placed.iter().filter(|it| it.service == service && it.revision == revision);
-            let hosts: Vec<_> = mine.map(|it| format!("{}: \"unix:{}\"", it.plan.kind.name(), it.socket.display())).collect();
+            let hosts: Vec<_> =
+                mine.map(|it| format!("{}: \"unix:{}\"", it.plan.kind.name(), it.socket.display())).collect();
             format!("{{name: \"{}\", weight: {}, {}}}", it.name, it.weight, hosts.join(", "))
         });
         let revisions: Vec<_> = revisions.collect();
@@ -187,6 +191,10 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     if !address.ip().is_unspecified() {
         return address;
     }
-    let ip = if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+    let ip = if address.is_ipv4() {
+        std::net::Ipv4Addr::LOCALHOST.into()
+    } else {
+        std::net::Ipv6Addr::LOCALHOST.into()
+    };
     SocketAddr::new(ip, address.port())
 }

@@ -76,7 +76,8 @@ pub(crate) fn read(sources: &[Source]) -> (Plan, Vec<Problem>) {
         let mut planner = Planner { source, problems: &mut problems };
         for service in services {
             if plan.services.iter().any(|it| it.name == service.name) {
-                let message = format!("a service named `{}` was there before; models are routed by name", service.name);
+                let message =
+                    format!("a service named `{}` was there before; models are routed by name", service.name);
                 planner.error(service.at, "metadata.name", message);
                 continue;
             }
@@ -137,7 +138,9 @@ impl Planner<'_> {
             None => None,
             Some(Explainer::Method { method, storage_uri, config, at }) => {
                 let mut args = vec!["--method".to_owned(), method];
-                if let Some(folder) = storage_uri.and_then(|uri| self.locate(&uri, at, "explainer.storageUri")) {
+                if let Some(folder) =
+                    storage_uri.and_then(|uri| self.locate(&uri, at, "explainer.storageUri"))
+                {
                     args.extend(["--storage_uri".to_owned(), folder]);
                 }
                 if let Some(config) = config {
@@ -163,7 +166,8 @@ impl Planner<'_> {
             return None;
         };
         let folder = self.locate(&uri, spec.at, "predictor.model.storageUri")?;
-        let mut args = vec!["--model_format".to_owned(), spec.format.clone(), "--model_dir".to_owned(), folder];
+        let mut args =
+            vec!["--model_format".to_owned(), spec.format.clone(), "--model_dir".to_owned(), folder];
         args.extend(spec.args);
         let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
         plan.note = format!("runtime `{0}`, because modelFormat.name is `{0}`", spec.format);
@@ -176,7 +180,8 @@ impl Planner<'_> {
         match container.weir_component().and_then(Kind::from_name) {
             Some(found) if found == kind => {}
             Some(found) => {
-                let message = format!("image `{}` is a {}, expected a {component}", container.image, found.name());
+                let message =
+                    format!("image `{}` is a {}, expected a {component}", container.image, found.name());
                 self.error(container.at, component, message);
                 return None;
             }

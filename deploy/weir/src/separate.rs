@@ -62,7 +62,11 @@ impl Separate {
         Self::supervise_all(processes, door.http, folder)
     }
 
-    fn supervise_all(processes: Vec<(Process, String)>, http: SocketAddr, folder: SocketFolder) -> io::Result<Self> {
+    fn supervise_all(
+        processes: Vec<(Process, String)>,
+        http: SocketAddr,
+        folder: SocketFolder,
+    ) -> io::Result<Self> {
         let (stop, stopping) = watch::channel(false);
         let mut all = Self { stop, tasks: Vec::new(), http, processes: Vec::new(), _folder: folder };
         for (mut process, address) in processes {
@@ -155,7 +159,11 @@ struct Ports {
 /// Free ports of the loopback interface. They are free a moment later, too, unless somebody is very quick; then the service
 /// says so and is started again.
 fn free_ports() -> io::Result<Ports> {
-    let sockets = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    let sockets = [
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    ];
     let [http, grpc, admin] = &sockets;
     Ok(Ports { http: http.local_addr()?, grpc: grpc.local_addr()?.port(), admin: admin.local_addr()?.port() })
 }

@@ -83,7 +83,12 @@ impl Link {
     }
 
     /// Sends one message and waits for the whole answer, no larger than `max` bytes.
-    pub(super) async fn unary(&self, request: Request<()>, message: Bytes, max: usize) -> Result<Answer, LinkError> {
+    pub(super) async fn unary(
+        &self,
+        request: Request<()>,
+        message: Bytes,
+        max: usize,
+    ) -> Result<Answer, LinkError> {
         let mut sender = self.sender.clone().ready().await.map_err(LinkError::NotSent)?;
         let (response, mut stream) = sender.send_request(request, false).map_err(LinkError::NotSent)?;
         stream.send_data(message, true).map_err(LinkError::of)?;

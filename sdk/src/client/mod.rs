@@ -57,7 +57,14 @@ impl Peer {
     /// Creates a peer. `origin` is what it is; nothing is connected yet.
     pub fn new(origin: Origin, target: Target, max_message: usize) -> Arc<Self> {
         let (authority, link) = (target.authority(), ArcSwapOption::empty());
-        Arc::new(Self { origin, target, authority, link, connecting: tokio::sync::Mutex::new(()), max_message })
+        Arc::new(Self {
+            origin,
+            target,
+            authority,
+            link,
+            connecting: tokio::sync::Mutex::new(()),
+            max_message,
+        })
     }
 
     /// Where it is.
@@ -95,7 +102,8 @@ impl Peer {
     pub async fn describe(&self, context: &Context) -> Result<Description, Error> {
         let path = "/weir.mesh.v1.Component/Describe";
         let told: mesh::Description = self.unary(path, &mesh::DescribeRequest {}, context).await?;
-        let model = |it: mesh::description::Model| ModelStatus { name: it.name, ready: it.ready, reason: it.reason };
+        let model =
+            |it: mesh::description::Model| ModelStatus { name: it.name, ready: it.ready, reason: it.reason };
         Ok(Description {
             ready: told.ready,
             verbs: told.verbs.iter().filter_map(|name| Verb::from_name(name)).collect(),
@@ -109,7 +117,8 @@ impl Peer {
     /// As for [`Peer::call`].
     pub async fn verbs(&self, context: &Context) -> Result<Arc<[Verb]>, Error> {
         let link = self.link().await?;
-        let asked = link.verbs.get_or_try_init(|| async { self.describe(context).await.map(|it| it.verbs.into()) });
+        let asked =
+            link.verbs.get_or_try_init(|| async { self.describe(context).await.map(|it| it.verbs.into()) });
         asked.await.cloned()
     }
 
@@ -194,7 +203,8 @@ impl Peer {
 
     /// The message of an answer, or the error it tells in its trailers or, without a body, in its headers.
     fn read<A: Message + Default>(&self, answer: link::Answer) -> Result<A, Error> {
-        let told = if answer.trailers.contains_key(wire::GRPC_STATUS) { &answer.trailers } else { &answer.headers };
+        let told =
+            if answer.trailers.contains_key(wire::GRPC_STATUS) { &answer.trailers } else { &answer.headers };
         match tonic::Status::from_header_map(told) {
             Some(status) if status.code() == tonic::Code::Ok => {
                 wire::unframe(answer.data).map_err(|error| self.nonsense(&error.message))
@@ -241,14 +251,19 @@ impl Peer {
     fn broken(&self, error: &LinkError) -> Error {
         tracing::warn!(target = %self.target, %error, "a call to the {} failed", self.origin);
         let message = match error {
-            LinkError::NotSent(_) | LinkError::Broken(_) => format!("the {} broke the connection", self.origin),
-            LinkError::TooLarge(_) | LinkError::Status(_) => format!("the {} gave no good answer: {error}", self.origin),
+            LinkError::NotSent(_) | LinkError::Broken(_) => {
+                format!("the {} broke the connection", self.origin)
+            }
+            LinkError::TooLarge(_) | LinkError::Status(_) => {
+                format!("the {} gave no good answer: {error}", self.origin)
+            }
         };
         Error::new(error.code(), message).or_origin(self.origin)
     }
 
     fn nonsense(&self, why: &str) -> Error {
-        Error::new(Code::Upstream, format!("the {} answered nonsense: {why}", self.origin)).or_origin(self.origin)
+        Error::new(Code::Upstream, format!("the {} answered nonsense: {why}", self.origin))
+            .or_origin(self.origin)
     }
 
     fn too_late(&self) -> Error {
@@ -259,7 +274,12 @@ impl Peer {
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-fn write_headers(headers: &mut HeaderMap, context: &Context, left: Option<Duration>, span: Option<&tracing::Span>) {
+fn write_headers(
+    headers: &mut HeaderMap,
+    context: &Context,
+    left: Option<Duration>,
+    span: Option<&tracing::Span>,
+) {
     headers.insert(header::CONTENT_TYPE, wire::GRPC);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     for (name, value) in &context.headers {
@@ -268,7 +288,11 @@ fn write_headers(headers: &mut HeaderMap, context: &Context, left: Option<Durati
     if let Some(left) = left {
         // Microseconds fit eight digits up to 99 seconds; beyond that milliseconds are fine enough.
         let micros = left.as_micros();
-        let text = if micros < 100_000_000 { format!("{micros}u") } else { format!("{}m", left.as_millis().min(99_999_999)) };
+        let text = if micros < 100_000_000 {
+            format!("{micros}u")
+        } else {
+            format!("{}m", left.as_millis().min(99_999_999))
+        };
         if let Ok(value) = HeaderValue::from_str(&text) {
             headers.insert(GRPC_TIMEOUT, once(value));
         }
@@ -295,7 +319,8 @@ fn once(mut value: HeaderValue) -> HeaderValue {
 pub async fn wait_ready(peer: &Peer, within: Duration) -> Result<(), Error> {
     let until = Instant::now() + within;
     loop {
-        let context = Context { deadline: Some(Instant::now() + Duration::from_secs(1)), ..Context::default() };
+        let context =
+            Context { deadline: Some(Instant::now() + Duration::from_secs(1)), ..Context::default() };
         let error = match peer.describe(&context).await {
             Ok(told) if told.ready => return Ok(()),
             Ok(_) => Error::new(Code::NotReady, format!("the {} is not ready", peer.origin)),

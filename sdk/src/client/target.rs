@@ -25,7 +25,8 @@ impl Target {
             return Ok(Self::Unix(PathBuf::from(path)));
         }
         let rest = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-        let wrong = || Error::invalid(format!("`{text}` is no address; expected host, host:port or unix:/path"));
+        let wrong =
+            || Error::invalid(format!("`{text}` is no address; expected host, host:port or unix:/path"));
         if rest.is_empty() || rest.contains('/') {
             return Err(wrong());
         }

@@ -8,7 +8,8 @@ use weir_proto::{Code, Error, Face, InferRequest, InferResponse, Origin, Tensor,
 use super::check_model;
 use crate::id::Ids;
 use crate::{
-    BoxFuture, Call, Context, Explain, Explanation, Handle, Inquiry, Metadata, ModelStatus, Next, Payload, Peer, Verb,
+    BoxFuture, Call, Context, Explain, Explanation, Handle, Inquiry, Metadata, ModelStatus, Next, Payload,
+    Peer, Verb,
 };
 
 /// How an explainer asks.
@@ -58,12 +59,20 @@ impl ExplainHost {
         }
     }
 
-    async fn ask(&self, question: InferRequest, version: &str, context: &Context) -> Result<InferResponse, Error> {
+    async fn ask(
+        &self,
+        question: InferRequest,
+        version: &str,
+        context: &Context,
+    ) -> Result<InferResponse, Error> {
         let call = Call {
             verb: Verb::Infer,
             model: self.name.clone(),
             version: version.to_owned(),
-            payload: Payload { face: Face::Tensors, body: oip::encode_request(&self.name, version, question) },
+            payload: Payload {
+                face: Face::Tensors,
+                body: oip::encode_request(&self.name, version, question),
+            },
             want: Face::Tensors,
             context: context.clone(),
         };

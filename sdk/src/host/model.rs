@@ -61,7 +61,8 @@ impl ModelHost {
         if version.is_empty() || version == self.version {
             return Ok(());
         }
-        let message = format!("Model with name {} has no version {version}; it has none but the latest.", self.name);
+        let message =
+            format!("Model with name {} has no version {version}; it has none but the latest.", self.name);
         Err(Error::new(Code::NotFound, message))
     }
 

@@ -66,9 +66,10 @@ impl Handle for TransformHost {
             match call.verb {
                 Verb::Preprocess => self.preprocess(call),
                 Verb::Postprocess => self.postprocess(call),
-                Verb::Infer | Verb::Explain => {
-                    Err(Error::new(Code::Unsupported, "a transformer reshapes; send predictions to the router"))
-                }
+                Verb::Infer | Verb::Explain => Err(Error::new(
+                    Code::Unsupported,
+                    "a transformer reshapes; send predictions to the router",
+                )),
             }
         };
         Box::pin(std::future::ready(outcome()))
@@ -80,7 +81,8 @@ impl Handle for TransformHost {
     }
 
     fn metadata<'a>(&'a self, model: &'a str, _: &'a str) -> BoxFuture<'a, Result<Metadata, Error>> {
-        let message = format!("the transformer of `{model}` has no signature; ask the router or the predictor");
+        let message =
+            format!("the transformer of `{model}` has no signature; ask the router or the predictor");
         Box::pin(std::future::ready(Err(Error::new(Code::Unsupported, message))))
     }
 }

@@ -72,7 +72,8 @@ impl App {
     async fn admitted(&self, call: Call) -> Result<Payload, Error> {
         // Shed before decoding: a refused request must cost nothing but its headers.
         if self.metrics.in_flight() > self.limits.max_in_flight as i64 {
-            let message = format!("{} requests are in flight, the most this server takes", self.limits.max_in_flight);
+            let message =
+                format!("{} requests are in flight, the most this server takes", self.limits.max_in_flight);
             let mut error = Error::new(Code::Overloaded, message);
             error.retry_after = Some(std::time::Duration::from_secs(1));
             return Err(error);
@@ -83,9 +84,9 @@ impl App {
         let left = call.context.remaining()?;
         let work = catch::panics(self.handle.call(call));
         match left {
-            Some(left) => tokio::time::timeout(left, work)
-                .await
-                .unwrap_or_else(|_| Err(Error::new(Code::Deadline, "the deadline passed while the request was served"))),
+            Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| {
+                Err(Error::new(Code::Deadline, "the deadline passed while the request was served"))
+            }),
             None => work.await,
         }
     }

@@ -21,7 +21,10 @@ impl<T> Future for Caught<'_, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // After a panic the future is never polled again: it is dropped with this one.
         catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or_else(|_| {
-            Poll::Ready(Err(Error::new(Code::Inference, "the service failed unexpectedly; its log tells more")))
+            Poll::Ready(Err(Error::new(
+                Code::Inference,
+                "the service failed unexpectedly; its log tells more",
+            )))
         })
     }
 }

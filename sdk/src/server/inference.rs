@@ -32,7 +32,8 @@ impl Service {
         let limit = app.limits.max_body_bytes;
         macro_rules! unary {
             ($message:ty, $method:expr) => {{
-                let method = Unary(move |request: Request<$message>| $method(Arc::clone(&app), request.into_inner()));
+                let method =
+                    Unary(move |request: Request<$message>| $method(Arc::clone(&app), request.into_inner()));
                 serve_unary(method, ProstCodec::default(), limit, request).await
             }};
         }
@@ -72,11 +73,17 @@ async fn server_live(_: Arc<App>, _: wire::ServerLiveRequest) -> Result<wire::Se
     Ok(wire::ServerLiveResponse { live: true })
 }
 
-async fn server_ready(app: Arc<App>, _: wire::ServerReadyRequest) -> Result<wire::ServerReadyResponse, Status> {
+async fn server_ready(
+    app: Arc<App>,
+    _: wire::ServerReadyRequest,
+) -> Result<wire::ServerReadyResponse, Status> {
     Ok(wire::ServerReadyResponse { ready: app.ready().await })
 }
 
-async fn model_ready(app: Arc<App>, request: wire::ModelReadyRequest) -> Result<wire::ModelReadyResponse, Status> {
+async fn model_ready(
+    app: Arc<App>,
+    request: wire::ModelReadyRequest,
+) -> Result<wire::ModelReadyResponse, Status> {
     let status = app.model(&request.name).await.map_err(|error| status_of(&error))?;
     Ok(wire::ModelReadyResponse { ready: status.ready && !app.is_draining() })
 }
@@ -192,7 +199,10 @@ macro_rules! impl_grpc_service {
             type Error = std::convert::Infallible;
             type Future = crate::BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-            fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+            fn poll_ready(
+                &mut self,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Result<(), Self::Error>> {
                 std::task::Poll::Ready(Ok(()))
             }
 

@@ -69,7 +69,8 @@ fn spawn<S>(builder: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown,
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -71,7 +71,11 @@ async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Bytes) -> Result
 async fn describe(app: &App) -> wire::Description {
     let models = app.handle.models().await;
     let ready = !app.is_draining() && models.iter().all(|it| it.ready);
-    let model = |it: crate::ModelStatus| wire::description::Model { name: it.name, ready: it.ready, reason: it.reason };
+    let model = |it: crate::ModelStatus| wire::description::Model {
+        name: it.name,
+        ready: it.ready,
+        reason: it.reason,
+    };
     wire::Description {
         component: app.handle.component().name().to_owned(),
         verbs: app.handle.verbs().iter().map(|it| it.name().to_owned()).collect(),

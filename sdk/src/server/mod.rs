@@ -118,7 +118,9 @@ impl Sockets {
 }
 
 async fn bind(host: &str, port: u16) -> Result<TcpListener, BindError> {
-    TcpListener::bind((host, port)).await.map_err(|source| BindError { address: format!("{host}:{port}"), source })
+    TcpListener::bind((host, port))
+        .await
+        .map_err(|source| BindError { address: format!("{host}:{port}"), source })
 }
 
 /// Binds a Unix socket. What a service that was killed has left there is removed; a service that lives keeps its connections

@@ -68,11 +68,19 @@ async fn v2_explain(State(app): Shared, Path(model): Path<String>, request: Requ
     call(&app, Verb::Explain, Face::V2, (model, String::new()), request).await
 }
 
-async fn v2_version_infer(State(app): Shared, Path(target): Path<(String, String)>, request: Request) -> Response {
+async fn v2_version_infer(
+    State(app): Shared,
+    Path(target): Path<(String, String)>,
+    request: Request,
+) -> Response {
     call(&app, Verb::Infer, Face::V2, target, request).await
 }
 
-async fn v2_version_explain(State(app): Shared, Path(target): Path<(String, String)>, request: Request) -> Response {
+async fn v2_version_explain(
+    State(app): Shared,
+    Path(target): Path<(String, String)>,
+    request: Request,
+) -> Response {
     call(&app, Verb::Explain, Face::V2, target, request).await
 }
 
@@ -81,7 +89,8 @@ async fn call(app: &App, verb: Verb, face: Face, target: (String, String), reque
     let (parts, body) = request.into_parts();
     let outcome = async {
         if parts.headers.contains_key("inference-header-content-length") {
-            let message = "the binary tensor extension is not offered over REST; send JSON, or raw tensors over gRPC";
+            let message =
+                "the binary tensor extension is not offered over REST; send JSON, or raw tensors over gRPC";
             return Err(Error::new(Code::Unsupported, message));
         }
         let context = Context::of(&parts.headers)?;
@@ -238,8 +247,8 @@ fn error_response(error: &Error) -> Response {
     json::push_str(&mut out, &error.message);
     out.push(b'}');
     let mut response = json_body(out.into());
-    *response.status_mut() =
-        StatusCode::from_u16(error.code.http()).expect("the table holds HTTP statuses only, pinned by its test");
+    *response.status_mut() = StatusCode::from_u16(error.code.http())
+        .expect("the table holds HTTP statuses only, pinned by its test");
     if let Some(origin) = error.origin {
         let name = HeaderName::from_static(ERROR_ORIGIN);
         response.headers_mut().insert(name, HeaderValue::from_static(origin.name()));

@@ -24,7 +24,9 @@ pub trait Source: Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// No source knows the scheme.
-    #[error("storageUri `{uri}` has the unknown scheme `{scheme}`; this build knows {known}, and plain paths")]
+    #[error(
+        "storageUri `{uri}` has the unknown scheme `{scheme}`; this build knows {known}, and plain paths"
+    )]
     Scheme {
         /// The URI.
         uri: String,
@@ -50,7 +52,8 @@ pub enum StorageError {
 pub fn locate(uri: &str, base: &Path) -> Result<PathBuf, StorageError> {
     let scheme = uri.split_once("://").map_or("file", |(scheme, _)| scheme);
     let source = SOURCES.iter().find(|it| it.schemes().contains(&scheme)).ok_or_else(|| {
-        let known: Vec<_> = SOURCES.iter().flat_map(|it| it.schemes()).map(|it| format!("`{it}://`")).collect();
+        let known: Vec<_> =
+            SOURCES.iter().flat_map(|it| it.schemes()).map(|it| format!("`{it}://`")).collect();
         StorageError::Scheme { uri: uri.to_owned(), scheme: scheme.to_owned(), known: known.join(", ") }
     })?;
     source.locate(uri, base)

@@ -28,7 +28,8 @@ pub(super) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
         return Ok(Cow::Borrowed(bytes));
     };
     let Some(decoder) = decoder else {
-        let advice = "save the model with compress=0, or with zlib or gzip: joblib.dump(model, path, compress=3)";
+        let advice =
+            "save the model with compress=0, or with zlib or gzip: joblib.dump(model, path, compress=3)";
         return Err(Refusal::unsupported(format!("a file compressed with {method}"), advice));
     };
     let limit = LARGEST.0.max((bytes.len() as u64).saturating_mul(LARGEST.1));
@@ -36,7 +37,9 @@ pub(super) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let read = decoder(bytes).take(limit + 1).read_to_end(&mut opened);
     read.map_err(|error| Refusal::malformed(format!("the {method} stream is broken or cut short: {error}")))?;
     if opened.len() as u64 > limit {
-        return Err(Refusal::malformed(format!("the {method} stream opens to more than {limit} bytes, the limit")));
+        return Err(Refusal::malformed(format!(
+            "the {method} stream opens to more than {limit} bytes, the limit"
+        )));
     }
     Ok(Cow::Owned(opened))
 }
