@@ -1,10 +1,14 @@
 //! Every test that crosses a crate: real servers on free ports, real model files, real processes.
 
+// Every module here is a test's; what fails shall say so at once.
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
 mod compose;
 mod fuzz;
 mod grpc;
 mod harness;
 mod mistakes;
+mod readme;
 mod separate;
 mod serve;
 mod telemetry;
