@@ -9,6 +9,7 @@ mod grpc;
 mod harness;
 mod mistakes;
 mod readme;
+mod registry;
 mod separate;
 mod serve;
 mod telemetry;

@@ -5,6 +5,7 @@ mod link;
 mod target;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -33,6 +34,8 @@ pub struct Peer {
     authority: Authority,
     link: ArcSwapOption<Warm>,
     connecting: tokio::sync::Mutex<()>,
+    /// Whether the last connection could not be made: an outage is told once, not with every request.
+    away: AtomicBool,
     max_message: usize,
 }
 
@@ -63,6 +66,7 @@ impl Peer {
             authority,
             link,
             connecting: tokio::sync::Mutex::new(()),
+            away: AtomicBool::new(false),
             max_message,
         })
     }
@@ -228,6 +232,9 @@ impl Peer {
             Ok(Ok(link)) => {
                 let link = Arc::new(Warm { link, verbs: tokio::sync::OnceCell::new() });
                 self.link.store(Some(Arc::clone(&link)));
+                if self.away.swap(false, Ordering::Relaxed) {
+                    tracing::info!(target = %self.target, "the {} is reached again", self.origin);
+                }
                 Ok(link)
             }
             Ok(Err(error)) => Err(self.unreachable(&error.to_string())),
@@ -244,7 +251,9 @@ impl Peer {
 
     fn unreachable(&self, why: &str) -> Error {
         // The address goes to the log: a client has no use for it.
-        tracing::warn!(target = %self.target, why, "cannot reach the {}", self.origin);
+        if !self.away.swap(true, Ordering::Relaxed) {
+            tracing::warn!(target = %self.target, why, "cannot reach the {}", self.origin);
+        }
         Error::new(Code::NotReady, format!("the {} cannot be reached", self.origin)).or_origin(self.origin)
     }
 
