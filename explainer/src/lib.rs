@@ -28,7 +28,7 @@ struct Flags {
     #[arg(long = "storage_uri")]
     storage_uri: Option<String>,
     /// The method's options, as a YAML or JSON object [default: $CONFIG]
-    #[arg(long = "config")]
+    #[arg(long = "config", allow_hyphen_values = true)]
     config: Option<String>,
     /// How long an explanation may take when the caller names no deadline
     #[arg(long = "predictor_request_timeout_seconds", default_value_t = 600.0)]

@@ -77,9 +77,10 @@ fn load_logged(
     options: &LoadOptions,
 ) -> Result<Box<dyn Model>, String> {
     let started = std::time::Instant::now();
-    let outcome = storage::locate(uri, Path::new("."))
-        .map_err(|error| error.to_string())
-        .and_then(|path| load(&path, runtime, options).map_err(|error| error.to_string()));
+    let outcome =
+        storage::locate(uri, Path::new(".")).map_err(|error| (error.to_string(), String::new())).and_then(
+            |path| load(&path, runtime, options).map_err(|error| (error.to_string(), folder_of(&path))),
+        );
     match &outcome {
         Ok(model) => {
             let platform = &model.signature().platform;
@@ -90,9 +91,16 @@ fn load_logged(
                 "model loaded"
             );
         }
-        Err(reason) => tracing::error!(model = name, "model not loaded: {reason}"),
+        Err((reason, _)) => tracing::error!(model = name, "model not loaded: {reason}"),
     }
-    outcome
+    // Clients are told the file's name; where it lies is for the log.
+    outcome.map_err(|(reason, folder)| if folder.is_empty() { reason } else { reason.replace(&folder, "") })
+}
+
+/// The folder of a model, with the separator after it.
+fn folder_of(path: &Path) -> String {
+    let folder = if path.is_dir() { Some(path) } else { path.parent() };
+    folder.map(|it| format!("{}{}", it.display(), std::path::MAIN_SEPARATOR)).unwrap_or_default()
 }
 
 /// Loads the one model file of a folder, or a file itself. Without a runtime the file's ending tells which one reads it.

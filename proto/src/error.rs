@@ -196,6 +196,13 @@ impl Error {
         Self::new(Code::NotReady, if reason.is_empty() { text } else { format!("{text} {reason}") })
     }
 
+    /// Says when it is worth trying again.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
     /// Names who said so, unless somebody nearer the cause already did.
     #[must_use]
     pub fn or_origin(mut self, origin: Origin) -> Self {

@@ -18,7 +18,7 @@ pub use router::Router;
 #[derive(Debug, clap::Args)]
 struct Flags {
     /// The routes, as a YAML or JSON list such as `[{name: iris, predictor: "predictor:8080"}]` [default: $ROUTES]
-    #[arg(long = "routes")]
+    #[arg(long = "routes", allow_hyphen_values = true)]
     routes: Option<String>,
     /// Without routes: the one model's name
     #[arg(long = "model_name")]

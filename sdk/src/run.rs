@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::{Launch, ServerFlags};
 use crate::server::{BindError, Drain, Sockets};
-use crate::telemetry::{Telemetry, TelemetryError};
+use crate::telemetry::Telemetry;
 use crate::{Handle, Metrics, Server};
 
 /// The exit code for a command line that makes no sense (`EX_USAGE`).
@@ -81,6 +81,15 @@ pub fn run(
     build: fn(&Launch) -> Result<Service, BuildError>,
     launch: &Launch,
 ) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(name, &error),
+    };
+    // The log is up before anything is read, or the warnings of reading it would be lost.
+    let telemetry = match runtime.block_on(async { Telemetry::start(name, &launch.env) }) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return refuse(name, &error),
+    };
     let service = match build(launch) {
         Ok(service) => service,
         Err(BuildError::Flags(error)) if !error.use_stderr() => {
@@ -90,11 +99,7 @@ pub fn run(
         }
         Err(error) => return refuse(name, &error),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(name, &error),
-    };
-    match runtime.block_on(serve(name, service, launch)) {
+    match runtime.block_on(serve(name, service, launch, telemetry)) {
         Ok(code) => code,
         Err(error) => refuse(name, &error),
     }
@@ -115,15 +120,17 @@ fn complain(name: &str, text: &str) {
 enum ServeError {
     #[error(transparent)]
     Bind(#[from] BindError),
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
 
-async fn serve(name: &'static str, service: Service, launch: &Launch) -> Result<ExitCode, ServeError> {
+async fn serve(
+    name: &'static str,
+    service: Service,
+    launch: &Launch,
+    telemetry: Telemetry,
+) -> Result<ExitCode, ServeError> {
     let mut signals = Signals::listen()?;
-    let telemetry = Telemetry::start(name, &launch.env)?;
     let sockets = Sockets::bind(&service.flags, &launch.env).await?;
     let drain = Drain::from(&service.flags);
     let lifeline = service.flags.until_stdin_ends;

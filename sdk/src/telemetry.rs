@@ -41,9 +41,13 @@ impl Telemetry {
     /// # Errors
     /// [`TelemetryError`] when the endpoint is no address.
     pub fn start(service: &str, env: &Env) -> Result<Self, TelemetryError> {
-        let level = env.get("WEIR_LOG").or_else(|| env.get("KSERVE_LOGLEVEL")).unwrap_or("info");
-        let level = level.parse::<LevelFilter>().unwrap_or(LevelFilter::INFO);
-        let targets = Targets::new().with_default(level).with_target(SPANS, LevelFilter::OFF);
+        let level = level_of(env.get("WEIR_LOG").or_else(|| env.get("KSERVE_LOGLEVEL")).unwrap_or("info"));
+        // Libraries are heard from a warning on: at `debug` their frames would drown the requests.
+        let others = level.min(LevelFilter::WARN);
+        let targets = Targets::new()
+            .with_default(others)
+            .with_target("weir", level)
+            .with_target(SPANS, LevelFilter::OFF);
         let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let log = match env.get("WEIR_LOG_FORMAT") {
@@ -70,6 +74,15 @@ impl Telemetry {
         if let Some(Err(error)) = self.0.map(|it| it.shutdown()) {
             tracing::warn!(%error, "the last traces were not exported");
         }
+    }
+}
+
+/// Reads a level by tracing's names or by those of Python's logging.
+fn level_of(name: &str) -> LevelFilter {
+    match name.to_ascii_lowercase().as_str() {
+        "warning" => LevelFilter::WARN,
+        "critical" | "fatal" => LevelFilter::ERROR,
+        other => other.parse().unwrap_or(LevelFilter::INFO),
     }
 }
 

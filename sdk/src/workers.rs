@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use weir_proto::{Code, Error};
@@ -42,7 +43,7 @@ impl Workers {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 let message = format!("the queue of `{}` is full ({} requests wait)", self.name, self.queue);
-                return Err(Error::new(Code::Overloaded, message));
+                return Err(Error::new(Code::Overloaded, message).retry_after(Duration::from_secs(1)));
             }
             Err(TrySendError::Disconnected(_)) => return Err(panicked(&self.name)),
         }
@@ -120,7 +121,10 @@ mod tests {
         drop(leaver);
         hold.send(()).unwrap();
         busy.await.unwrap().unwrap();
-        workers.run(|| Ok(())).await.unwrap();
+        // The job nobody waits for is still in the queue until the thread has passed it over.
+        while workers.run(|| Ok(())).await.is_err() {
+            tokio::task::yield_now().await;
+        }
         assert!(has_run.try_recv().is_err());
     }
 }

@@ -103,6 +103,38 @@ async fn a_bad_request_is_refused_by_the_service_that_met_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_sender_is_ended_by_its_deadline() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mesh = mesh("deploy/samples/iris.yaml").await;
+    let mut stream = tokio::net::TcpStream::connect(mesh.http()).await.unwrap();
+    let head = "POST /v1/models/iris:predict HTTP/1.1\r\nhost: x\r\nx-request-timeout-ms: 200\r\ncontent-length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 512];
+    let read = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 504") && answer.contains("did not arrive"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_may_be_in_flight_is_shed_before_its_body_is_read() {
+    use tokio::io::AsyncWriteExt;
+    let plan = weir::Plan::of_files(&[root().join("deploy/samples/iris.yaml")]).unwrap();
+    let door = weir_sdk::ServerFlags { max_in_flight: 1, ..weir_sdk::ServerFlags::loopback() };
+    let mesh = weir::Mesh::start(&plan, &weir::MeshOptions { door }).await.unwrap();
+    // One request that never sends its body takes the only place.
+    let mut holder = tokio::net::TcpStream::connect(mesh.http()).await.unwrap();
+    let head = "POST /v1/models/iris:predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
+    holder.write_all(head.as_bytes()).await.unwrap();
+    let url = format!("http://{}/v1/models/iris:predict", mesh.http());
+    let body = r#"{"instances": [[6.8, 2.8, 4.8, 1.4]]}"#;
+    wait_for(std::time::Duration::from_secs(5), || async { post(&url, body).await.status == 429 }).await;
+    let answer = post(&url, body).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")), "{}", answer.text);
+    drop(holder);
+    wait_for(std::time::Duration::from_secs(5), || async { post(&url, body).await.status == 200 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_is_refused_before_it_is_kept() {
     let plan = weir::Plan::of_files(&[root().join("deploy/samples/iris.yaml")]).unwrap();
     let door = weir_sdk::ServerFlags { max_body_bytes: 1000, ..weir_sdk::ServerFlags::loopback() };

@@ -113,7 +113,10 @@ async fn every_request_of_the_readme_gets_the_answer_that_stands_there() {
             sent += 1;
         }
         let expected = blocks.get(index + 1).unwrap().1;
-        assert!(matches(expected, &answers), "the README says\n{expected}\nthe answer to\n{block}\nis\n{answers}");
+        assert!(
+            matches(expected, &answers),
+            "the README says\n{expected}\nthe answer to\n{block}\nis\n{answers}"
+        );
     }
     assert!(sent >= 4, "the README shows {sent} requests");
 }
@@ -165,14 +168,16 @@ async fn every_command_of_the_readme_works() {
 
 #[test]
 fn every_link_between_the_documents_leads_somewhere() {
-    let mut documents = vec!["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
-        .into_iter()
-        .map(|it| root().join(it))
-        .collect::<Vec<_>>();
+    let mut documents =
+        vec!["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+            .into_iter()
+            .map(|it| root().join(it))
+            .collect::<Vec<_>>();
     documents.extend(root().join("docs").read_dir().unwrap().map(|it| it.unwrap().path()));
     let mut links = 0;
     for document in documents {
-        let text = std::fs::read_to_string(&document).unwrap_or_else(|error| panic!("{}: {error}", document.display()));
+        let text = std::fs::read_to_string(&document)
+            .unwrap_or_else(|error| panic!("{}: {error}", document.display()));
         for link in text.split("](").skip(1).filter_map(|it| it.split(')').next()) {
             let path = link.split('#').next().unwrap();
             if path.is_empty() || path.contains("://") {

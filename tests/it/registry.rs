@@ -36,9 +36,10 @@ fn a_runtime_refuses_what_it_cannot_read_and_names_the_file() {
     for runtime in RUNTIMES {
         for extension in runtime.extensions() {
             let file = folder.path().join(format!("model.{extension}"));
-            let mut refuse = |bytes: &[u8]| {
+            let refuse = |bytes: &[u8]| {
                 std::fs::write(&file, bytes).unwrap();
-                let refused = runtime.load(&file, &LoadOptions::default()).map(|_| ()).unwrap_err().to_string();
+                let refused =
+                    runtime.load(&file, &LoadOptions::default()).map(|_| ()).unwrap_err().to_string();
                 assert!(refused.contains(&format!("model.{extension}")), "{}: {refused}", runtime.name());
             };
             refuse(b"");

@@ -13,7 +13,7 @@ struct Flags {
     #[arg(long = "model_name", default_value = "model")]
     model_name: String,
     /// The steps, as a YAML or JSON list such as `[{scale: {mean: [0], scale: [1]}}]` [default: $STEPS]
-    #[arg(long = "steps")]
+    #[arg(long = "steps", allow_hyphen_values = true)]
     steps: Option<String>,
     /// Accepted from KServe, which gives it to every transformer; here the router calls the predictor
     #[arg(long = "predictor_host", hide = true)]

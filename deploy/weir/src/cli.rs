@@ -59,10 +59,11 @@ pub(crate) struct RunArgs {
     /// The port of the front door, for REST and gRPC; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     pub(crate) http_port: u16,
-    /// A second port of the front door, where clients of KServe look for gRPC [default: the next one that is free]
+    /// A second port of the front door, where clients of KServe look for gRPC [default: --http-port + 1, or any when
+    /// that is taken]
     #[arg(long)]
     pub(crate) grpc_port: Option<u16>,
-    /// The port of the front door's metrics and probes [default: the next one that is free]
+    /// The port of the front door's metrics and probes [default: --http-port + 2, or any when that is taken]
     #[arg(long)]
     pub(crate) admin_port: Option<u16>,
     /// Start each service as a process of its own

@@ -113,6 +113,13 @@ impl Planner<'_> {
         });
     }
 
+    fn warning(&mut self, at: Position, field: &str, message: impl Into<String>) {
+        self.error(at, field, message);
+        if let Some(last) = self.problems.last_mut() {
+            last.severity = Severity::Warning;
+        }
+    }
+
     fn service(&mut self, service: InferenceService) -> ServicePlan {
         let timeout = service.revisions.first().and_then(|it| it.predictor.timeout_s);
         let revisions = service.revisions.into_iter().map(|it| self.revision(&service.name, it)).collect();
@@ -160,6 +167,15 @@ impl Planner<'_> {
         if let Err(error) = weir_predictor::find(&spec.format) {
             self.error(spec.at, "predictor.model.modelFormat.name", error.to_string());
             return None;
+        }
+        let without_effect = [
+            ("runtime", &spec.runtime),
+            ("modelFormat.version", &spec.format_version),
+            ("protocolVersion", &spec.protocol_version),
+        ];
+        for (field, _) in without_effect.into_iter().filter(|(_, value)| value.is_some()) {
+            let message = "has no effect here: the format names the runtime, and every protocol is spoken";
+            self.warning(spec.at, &format!("predictor.model.{field}"), message);
         }
         let Some(uri) = spec.storage_uri else {
             self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");

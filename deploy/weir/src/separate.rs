@@ -144,6 +144,13 @@ fn command(kind: Kind, args: Vec<String>, ports: &Ports, socket: &Path) -> io::R
     command.args(["--grpc_port", &ports.grpc.to_string(), "--admin_port", &ports.admin.to_string()]);
     command.arg("--unix_socket").arg(socket);
     command.args(["--lame_duck_seconds", "0", "--until_stdin_ends"]);
+    // What is set in this shell is not the services' to read, but for where things are, logs and traces.
+    command.env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        matches!(&*name, "PATH" | "HOME" | "TMPDIR" | "KSERVE_LOGLEVEL" | "TZ")
+            || ["OTEL_", "WEIR_LOG", "RUST_", "TOKIO_", "LLVM_"].iter().any(|it| name.starts_with(it))
+    }));
     command.stdin(Stdio::piped()).kill_on_drop(true);
     // Ctrl-C on a terminal reaches the whole group; the supervisor alone decides who ends when.
     command.process_group(0);

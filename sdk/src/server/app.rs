@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::HeaderValue;
 use weir_proto::{Code, Error, Face};
 
-use super::{Limits, catch};
+use super::{Limits, body, catch};
 use crate::call::REQUEST_ID;
 use crate::id::Ids;
-use crate::{Call, Handle, Metrics, ModelStatus, Payload, Verb, telemetry};
+use crate::metrics::InFlight;
+use crate::{Call, Context, Handle, Metrics, ModelStatus, Payload, Verb, telemetry};
+
+/// The longest a body may take to arrive when the caller names no deadline: a slow sender must not hold its place for ever.
+const BODY: Duration = Duration::from_secs(60);
 
 pub(super) struct App {
     pub(super) handle: Arc<dyn Handle>,
@@ -53,31 +58,48 @@ impl App {
         id
     }
 
-    /// Serves a call from whichever face.
+    /// Lets a request in, before its body is read: a refused one must cost nothing but its headers. The guard's drop lets the
+    /// next one in.
+    pub(super) fn admit(&self) -> Result<InFlight, Error> {
+        let guard = self.metrics.enter();
+        if self.metrics.in_flight() <= self.limits.max_in_flight as i64 {
+            return Ok(guard);
+        }
+        let message =
+            format!("{} requests are in flight, the most this server takes", self.limits.max_in_flight);
+        let error = Error::new(Code::Overloaded, message).retry_after(Duration::from_secs(1));
+        Err(error.or_origin(self.handle.component()))
+    }
+
+    /// Reads a request's body within its limit, and within the caller's deadline or the longest a body may take.
+    pub(super) async fn read(&self, body: axum::body::Body, context: &Context) -> Result<Bytes, Error> {
+        let left = context.remaining()?.map_or(BODY, |left| left.min(BODY));
+        let read = body::read(body, self.limits.max_body_bytes);
+        tokio::time::timeout(left, read).await.unwrap_or_else(|_| {
+            Err(Error::new(Code::Deadline, format!("the body did not arrive whole within {left:?}")))
+        })
+    }
+
+    /// Serves a call from whichever face, which has admitted it.
     pub(super) async fn serve(&self, mut call: Call) -> Result<Payload, Error> {
         let started = Instant::now();
-        let _in_flight = self.metrics.enter();
+        let explaining = call.context.explaining;
         let (verb, face) = (call.verb, call.payload.face);
         let span = telemetry::server_span(self.handle.component().name(), &call);
         call.context.span.clone_from(&span);
         let model = call.model.clone();
-        let outcome = self.admitted(call).await.map_err(|error| error.or_origin(self.handle.component()));
+        let outcome = self.answer(call).await.map_err(|error| error.or_origin(self.handle.component()));
         let code = outcome.as_ref().err().map_or("ok", |error| error.code.name());
-        self.metrics.observe(&model, verb, face.name(), code, started.elapsed());
+        // An explainer's questions are its own doing, thousands to one request of a user.
+        if !explaining {
+            self.metrics.observe(&model, verb, face.name(), code, started.elapsed());
+        }
         self.log(&model, verb, face, code, started);
         telemetry::finish(span, outcome.as_ref().err());
         outcome
     }
 
-    async fn admitted(&self, call: Call) -> Result<Payload, Error> {
-        // Shed before decoding: a refused request must cost nothing but its headers.
-        if self.metrics.in_flight() > self.limits.max_in_flight as i64 {
-            let message =
-                format!("{} requests are in flight, the most this server takes", self.limits.max_in_flight);
-            let mut error = Error::new(Code::Overloaded, message);
-            error.retry_after = Some(std::time::Duration::from_secs(1));
-            return Err(error);
-        }
+    async fn answer(&self, call: Call) -> Result<Payload, Error> {
         if !self.handle.verbs().contains(&call.verb) {
             return Err(self.unsupported(call.verb));
         }

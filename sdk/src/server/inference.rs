@@ -47,13 +47,14 @@ impl Service {
             "ModelReady" => unary!(wire::ModelReadyRequest, model_ready),
             "ServerMetadata" => unary!(wire::ServerMetadataRequest, server_metadata),
             "ModelMetadata" => unary!(wire::ModelMetadataRequest, model_metadata),
-            _ => not_offered(request.uri().path()),
+            _ => not_offered(&app, request.uri().path()),
         }
     }
 }
 
 async fn infer(app: Arc<App>, request: Request<Bytes>) -> Result<Bytes, Status> {
     let refuse = |error: Error| status_of(&error.or_origin(app.handle.component()));
+    let _admitted = app.admit().map_err(refuse)?;
     let (metadata, _, body) = request.into_parts();
     let context = Context::of(metadata.as_ref()).map_err(refuse)?;
     let envelope = oip::envelope(&body).map_err(refuse)?;
@@ -149,8 +150,9 @@ where
     grpc.unary(service, request).await
 }
 
-pub(super) fn not_offered(path: &str) -> http::Response<tonic::body::Body> {
-    status_of(&Error::new(Code::Unsupported, format!("gRPC method `{path}` is not offered"))).into_http()
+pub(super) fn not_offered(app: &App, path: &str) -> http::Response<tonic::body::Body> {
+    let error = Error::new(Code::Unsupported, format!("gRPC method `{path}` is not offered"));
+    status_of(&error.or_origin(app.handle.component())).into_http()
 }
 
 /// Messages as the bytes they are encoded in.

@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
-/// How long a client may take to send its headers.
-const HEADERS: Duration = Duration::from_secs(10);
+/// How long a client may take from one request to the headers of the next, idle time counted: beyond the 60 seconds that
+/// proxies keep an idle connection.
+const HEADERS: Duration = Duration::from_secs(75);
 const WINDOW: u32 = 4 << 20;
 
 /// A bound socket of either kind.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, Response, header};
 use prost::Message;
 use tonic::body::Body;
@@ -10,7 +9,6 @@ use weir_proto::generated::mesh as wire;
 use weir_proto::{Error, Face};
 
 use super::app::App;
-use super::body;
 use super::inference::not_offered;
 use crate::grpc::status_of;
 use crate::wire::{Answer, GRPC, frame, unframe};
@@ -28,26 +26,26 @@ impl Service {
     }
 
     async fn route(self, request: http::Request<axum::body::Body>) -> Response<Body> {
+        let app = &*self.app;
         let (head, body) = request.into_parts();
-        // Always read, also where nothing is in it: to answer before the request has ended resets its stream, and the
-        // reset may overtake the answer.
-        let body = body::read(body, self.app.limits.max_body_bytes).await;
         let verb = match head.uri.path() {
-            "/weir.mesh.v1.Transformer/Preprocess" => Verb::Preprocess,
-            "/weir.mesh.v1.Transformer/Postprocess" => Verb::Postprocess,
-            "/weir.mesh.v1.Predictor/Infer" => Verb::Infer,
-            "/weir.mesh.v1.Explainer/Explain" => Verb::Explain,
-            "/weir.mesh.v1.Component/Describe" => return answer(&describe(&self.app).await),
-            path => return not_offered(path),
+            "/weir.mesh.v1.Transformer/Preprocess" => Some(Verb::Preprocess),
+            "/weir.mesh.v1.Transformer/Postprocess" => Some(Verb::Postprocess),
+            "/weir.mesh.v1.Predictor/Infer" => Some(Verb::Infer),
+            "/weir.mesh.v1.Explainer/Explain" => Some(Verb::Explain),
+            "/weir.mesh.v1.Component/Describe" => None,
+            path => return not_offered(app, path),
         };
-        let outcome = match body {
-            Ok(body) => call(&self.app, verb, &head.headers, body).await,
-            Err(error) => Err(error),
+        let outcome = match verb {
+            Some(verb) => call(app, verb, &head.headers, body).await.map(|message| answer(&message)),
+            // Read, though nothing is in it: to answer before the request has ended resets its stream, and the reset may
+            // overtake the answer.
+            None => match app.read(body, &Context::default()).await {
+                Ok(_) => Ok(answer(&describe(app).await)),
+                Err(error) => Err(error),
+            },
         };
-        match outcome {
-            Ok(message) => answer(&message),
-            Err(error) => status_of(&error.or_origin(self.app.handle.component())).into_http(),
-        }
+        outcome.unwrap_or_else(|error| status_of(&error.or_origin(app.handle.component())).into_http())
     }
 }
 
@@ -57,9 +55,15 @@ fn answer(message: &impl Message) -> Response<Body> {
     response
 }
 
-async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Bytes) -> Result<wire::Answer, Error> {
-    let it: wire::Call = unframe(body)?;
+async fn call(
+    app: &App,
+    verb: Verb,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<wire::Answer, Error> {
+    let _admitted = app.admit()?;
     let context = Context::of(headers)?;
+    let it: wire::Call = unframe(app.read(body, &context).await?)?;
     let payload = Payload { face: Face::try_from(it.face)?, body: it.body };
     let want = Face::try_from(it.want)?;
     let mut call = Call { verb, model: it.model, version: it.version, payload, want, context };

@@ -8,11 +8,11 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use weir_proto::{Code, Error, Face, json};
 
 use super::app::App;
-use super::{body, inference, mesh};
+use super::{inference, mesh};
 use crate::call::REQUEST_ID;
 use crate::grpc::ERROR_ORIGIN;
 use crate::{Call, Context, Metadata, ModelStatus, Payload, TensorSpec, Verb};
@@ -86,19 +86,12 @@ async fn v2_version_explain(
 
 /// Serves one call of a REST client: `target` is the model and its version.
 async fn call(app: &App, verb: Verb, face: Face, target: (String, String), request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let outcome = async {
-        if parts.headers.contains_key("inference-header-content-length") {
-            let message =
-                "the binary tensor extension is not offered over REST; send JSON, or raw tensors over gRPC";
-            return Err(Error::new(Code::Unsupported, message));
-        }
-        let context = Context::of(&parts.headers)?;
-        let body = body::read(body, app.limits.max_body_bytes).await?;
-        let payload = Payload { face, body };
-        Ok(Call { verb, model: target.0, version: target.1, payload, want: face, context })
+    let _admitted = match app.admit() {
+        Ok(guard) => guard,
+        Err(error) => return refuse(app, error),
     };
-    let mut call = match outcome.await {
+    let (parts, body) = request.into_parts();
+    let mut call = match read_call(app, verb, face, target, &parts.headers, body).await {
         Ok(call) => call,
         Err(error) => return refuse(app, error),
     };
@@ -109,6 +102,24 @@ async fn call(app: &App, verb: Verb, face: Face, target: (String, String), reque
     };
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+async fn read_call(
+    app: &App,
+    verb: Verb,
+    face: Face,
+    (model, version): (String, String),
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Call, Error> {
+    if headers.contains_key("inference-header-content-length") {
+        let message =
+            "the binary tensor extension is not offered over REST; send JSON, or raw tensors over gRPC";
+        return Err(Error::new(Code::Unsupported, message));
+    }
+    let context = Context::of(headers)?;
+    let payload = Payload { face, body: app.read(body, &context).await? };
+    Ok(Call { verb, model, version, payload, want: face, context })
 }
 
 async fn v1_list(State(app): Shared) -> Response {
