@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use weir_proto::Code;
 
 use super::Target;
+use crate::repoll::Repoll;
 
 /// Windows wide enough that a tensor of megabytes does not wait for updates on a local network.
 const WINDOW: u32 = 4 << 20;
@@ -67,14 +68,14 @@ impl Link {
             .await
             .map_err(io::Error::other)?;
         let pings = connection.ping_pong();
-        let driver = tokio::spawn(async move {
+        let driver = tokio::spawn(Repoll::new(async move {
             tokio::select! {
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "a connection to a peer ended");
                 },
                 () = keep_alive(pings) => tracing::debug!("a peer does not answer pings"),
             }
-        });
+        }));
         Ok(Self { sender, driver })
     }
 

@@ -1,15 +1,19 @@
 //! Accepts connections and serves them, HTTP/1.1 and HTTP/2 alike, until told to stop; then lets them end.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
+
+use crate::repoll::Repoll;
 
 /// How long a client may take from one request to the headers of the next, idle time counted: beyond the 60 seconds that
 /// proxies keep an idle connection.
@@ -66,13 +70,13 @@ pub(super) async fn serve(listener: Listener, router: Router, mut stopping: watc
     graceful.shutdown().await;
 }
 
-fn spawn<S>(builder: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown, stream: S, router: Router)
+fn spawn<S>(builder: &auto::Builder<Eager>, graceful: &GracefulShutdown, stream: S, router: Router)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let connection =
         builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
-    let connection = graceful.watch(connection);
+    let connection = Repoll::new(graceful.watch(connection));
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(error, "a connection ended");
@@ -80,8 +84,29 @@ where
     });
 }
 
-fn connection_builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// Runs a stream where its connection is read, as far as it goes without waiting; only what waits becomes a task.
+///
+/// A request for a model of microseconds is answered so without a task being made, queued and perhaps moved to another core,
+/// which cost more than the model does. Work that takes long goes to the model's own threads, so it waits, too.
+#[derive(Debug, Clone, Copy)]
+struct Eager;
+
+impl<F> Executor<F> for Eager
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let mut stream = Box::pin(stream);
+        // Whoever is to be woken is asked again by the task's own first poll.
+        let mut cx = Context::from_waker(Waker::noop());
+        if stream.as_mut().poll(&mut cx).is_pending() {
+            tokio::spawn(stream);
+        }
+    }
+}
+
+fn connection_builder() -> auto::Builder<Eager> {
+    let mut builder = auto::Builder::new(Eager);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(64 << 10);
     builder
         .http2()
