@@ -177,6 +177,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Asked first, since what is killed leaves its sockets' folder behind.
+        drop(self.child.stdin.take());
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::yield_now();
+        }
         // Fails only when it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
