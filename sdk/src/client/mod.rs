@@ -209,10 +209,10 @@ impl Peer {
     fn read<A: Message + Default>(&self, answer: link::Answer) -> Result<A, Error> {
         let told =
             if answer.trailers.contains_key(wire::GRPC_STATUS) { &answer.trailers } else { &answer.headers };
+        if told.get(wire::GRPC_STATUS).is_some_and(|status| status == "0") {
+            return wire::unframe(answer.data).map_err(|error| self.nonsense(&error.message));
+        }
         match tonic::Status::from_header_map(told) {
-            Some(status) if status.code() == tonic::Code::Ok => {
-                wire::unframe(answer.data).map_err(|error| self.nonsense(&error.message))
-            }
             Some(status) => Err(grpc::error_of(&status, self.origin)),
             None => Err(self.nonsense("no gRPC status")),
         }

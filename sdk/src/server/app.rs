@@ -72,7 +72,11 @@ impl App {
     }
 
     /// Reads a request's body within its limit, and within the caller's deadline or the longest a body may take.
-    pub(super) async fn read(&self, body: axum::body::Body, context: &Context) -> Result<Bytes, Error> {
+    pub(super) async fn read<B>(&self, body: B, context: &Context) -> Result<Bytes, Error>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: std::fmt::Display,
+    {
         let left = context.remaining()?.map_or(BODY, |left| left.min(BODY));
         let read = body::read(body, self.limits.max_body_bytes);
         tokio::time::timeout(left, read).await.unwrap_or_else(|_| {

@@ -1,13 +1,17 @@
 //! Reads a body whole, within its limit: refused by its length before a byte is kept, or at the byte that is too many.
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
+use http_body::Body;
 use http_body_util::BodyExt;
 use weir_proto::{Code, Error};
 
 /// Returns the bytes; a body that came in one piece is not copied.
-pub(super) async fn read(mut body: Body, max: usize) -> Result<Bytes, Error> {
+pub(super) async fn read<B>(body: B, max: usize) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes>,
+    B::Error: std::fmt::Display,
+{
+    let mut body = std::pin::pin!(body);
     let told = body.size_hint().lower();
     if told > max as u64 {
         return Err(too_large(told, max));

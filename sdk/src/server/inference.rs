@@ -2,6 +2,7 @@
 //! numbers decodes them.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -14,7 +15,7 @@ use weir_proto::{Code, Error, Face};
 
 use super::app::App;
 use crate::grpc::status_of;
-use crate::{BoxFuture, Call, Context, Payload, TensorSpec, Verb};
+use crate::{BoxFuture, Call, Payload, TensorSpec, Verb};
 
 /// A tower service of `inference.GRPCInferenceService`.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ async fn infer(app: Arc<App>, request: Request<Bytes>) -> Result<Bytes, Status> 
     let refuse = |error: Error| status_of(&error.or_origin(app.handle.component()));
     let _admitted = app.admit().map_err(refuse)?;
     let (metadata, _, body) = request.into_parts();
-    let context = Context::of(metadata.as_ref()).map_err(refuse)?;
+    let context = crate::Context::of(metadata.as_ref()).map_err(refuse)?;
     let envelope = oip::envelope(&body).map_err(refuse)?;
     // Whoever sends typed contents reads typed contents.
     let face = match envelope.contents {
@@ -193,28 +194,17 @@ impl Decoder for RawCodec {
     }
 }
 
-/// Makes a type with `async fn route(self, request)` a tower service as axum wants it.
-macro_rules! impl_grpc_service {
-    ($service:ty) => {
-        impl tower::Service<http::Request<axum::body::Body>> for $service {
-            type Response = http::Response<tonic::body::Body>;
-            type Error = std::convert::Infallible;
-            type Future = crate::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+impl tower::Service<http::Request<axum::body::Body>> for Service {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = std::convert::Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
-            fn poll_ready(
-                &mut self,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<Result<(), Self::Error>> {
-                std::task::Poll::Ready(Ok(()))
-            }
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
 
-            fn call(&mut self, request: http::Request<axum::body::Body>) -> Self::Future {
-                let service = self.clone();
-                Box::pin(async move { Ok(service.route(request).await) })
-            }
-        }
-    };
+    fn call(&mut self, request: http::Request<axum::body::Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.route(request).await) })
+    }
 }
-pub(super) use impl_grpc_service;
-
-impl_grpc_service!(Service);

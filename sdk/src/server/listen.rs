@@ -3,16 +3,15 @@
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use axum::Router;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
+use super::mesh::Front;
 use crate::repoll::Repoll;
 
 /// How long a client may take from one request to the headers of the next, idle time counted: beyond the 60 seconds that
@@ -41,7 +40,7 @@ impl Listener {
     }
 }
 
-pub(super) async fn serve(listener: Listener, router: Router, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn serve(listener: Listener, front: Front, mut stopping: watch::Receiver<bool>) {
     let builder = connection_builder();
     let graceful = GracefulShutdown::new();
     loop {
@@ -56,9 +55,9 @@ pub(super) async fn serve(listener: Listener, router: Router, mut stopping: watc
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "cannot set TCP_NODELAY");
                 }
-                spawn(&builder, &graceful, stream, router.clone());
+                spawn(&builder, &graceful, stream, front.clone());
             }
-            Ok(Stream::Unix(stream)) => spawn(&builder, &graceful, stream, router.clone()),
+            Ok(Stream::Unix(stream)) => spawn(&builder, &graceful, stream, front.clone()),
             Err(error) => {
                 // Out of file descriptors, most likely: to try again at once would spin.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -70,12 +69,11 @@ pub(super) async fn serve(listener: Listener, router: Router, mut stopping: watc
     graceful.shutdown().await;
 }
 
-fn spawn<S>(builder: &auto::Builder<Eager>, graceful: &GracefulShutdown, stream: S, router: Router)
+fn spawn<S>(builder: &auto::Builder<Eager>, graceful: &GracefulShutdown, stream: S, front: Front)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(stream), front).into_owned();
     let connection = Repoll::new(graceful.watch(connection));
     tokio::spawn(async move {
         if let Err(error) = connection.await {

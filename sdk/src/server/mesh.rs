@@ -1,10 +1,12 @@
 //! The mesh's own gRPC face: calls between Weir's services.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, header};
+use axum::body::Body;
+use http::{HeaderMap, Request, Response, header};
+use hyper::body::Incoming;
 use prost::Message;
-use tonic::body::Body;
 use weir_proto::generated::mesh as wire;
 use weir_proto::{Error, Face};
 
@@ -12,21 +14,51 @@ use super::app::App;
 use super::inference::not_offered;
 use crate::grpc::status_of;
 use crate::wire::{Answer, GRPC, frame, unframe};
-use crate::{Call, Context, Payload, Verb};
+use crate::{BoxFuture, Call, Context, Payload, Verb};
 
-/// A tower service of every mesh call.
+/// How the paths of mesh calls begin.
+const PATHS: &str = "/weir.mesh.v1.";
+
+/// The service of a connection: mesh calls at once, everything else through axum's router.
 #[derive(Clone)]
-pub(super) struct Service {
-    app: Arc<App>,
+pub(super) struct Front {
+    /// Absent where no mesh calls are served.
+    mesh: Option<Arc<App>>,
+    router: axum::Router,
 }
 
-impl Service {
-    pub(super) fn new(app: Arc<App>) -> Self {
-        Self { app }
+impl Front {
+    /// Of a port for REST and gRPC.
+    pub(super) fn faces(app: Arc<App>, router: axum::Router) -> Self {
+        Self { mesh: Some(app), router }
     }
 
-    async fn route(self, request: http::Request<axum::body::Body>) -> Response<Body> {
-        let app = &*self.app;
+    /// Of the admin port.
+    pub(super) fn admin(router: axum::Router) -> Self {
+        Self { mesh: None, router }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        match &self.mesh {
+            Some(app) if request.uri().path().starts_with(PATHS) => {
+                let app = Arc::clone(app);
+                return Box::pin(async move { Ok(app.mesh(request).await) });
+            }
+            Some(_) | None => {}
+        }
+        Box::pin(tower::Service::call(&mut self.router.clone(), request.map(Body::new)))
+    }
+}
+
+impl App {
+    async fn mesh(&self, request: Request<Incoming>) -> Response<Body> {
+        let app = self;
         let (head, body) = request.into_parts();
         let verb = match head.uri.path() {
             "/weir.mesh.v1.Transformer/Preprocess" => Some(Verb::Preprocess),
@@ -34,7 +66,7 @@ impl Service {
             "/weir.mesh.v1.Predictor/Infer" => Some(Verb::Infer),
             "/weir.mesh.v1.Explainer/Explain" => Some(Verb::Explain),
             "/weir.mesh.v1.Component/Describe" => None,
-            path => return not_offered(app, path),
+            path => return not_offered(app, path).map(Body::new),
         };
         let outcome = match verb {
             Some(verb) => call(app, verb, &head.headers, body).await.map(|message| answer(&message)),
@@ -45,7 +77,11 @@ impl Service {
                 Err(error) => Err(error),
             },
         };
-        outcome.unwrap_or_else(|error| status_of(&error.or_origin(app.handle.component())).into_http())
+        outcome.unwrap_or_else(|error| {
+            status_of(&error.or_origin(app.handle.component()))
+                .into_http::<tonic::body::Body>()
+                .map(Body::new)
+        })
     }
 }
 
@@ -55,12 +91,7 @@ fn answer(message: &impl Message) -> Response<Body> {
     response
 }
 
-async fn call(
-    app: &App,
-    verb: Verb,
-    headers: &HeaderMap,
-    body: axum::body::Body,
-) -> Result<wire::Answer, Error> {
+async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Incoming) -> Result<wire::Answer, Error> {
     let _admitted = app.admit()?;
     let context = Context::of(headers)?;
     let it: wire::Call = unframe(app.read(body, &context).await?)?;
@@ -87,5 +118,3 @@ async fn describe(app: &App) -> wire::Description {
         ready,
     }
 }
-
-super::inference::impl_grpc_service!(Service);

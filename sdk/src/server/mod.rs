@@ -22,6 +22,7 @@ use crate::flags::{Env, ServerFlags};
 use crate::{Handle, Metrics};
 use app::App;
 use listen::Listener;
+use mesh::Front;
 
 /// Limits that hold before memory is spent.
 #[derive(Debug, Clone, Copy)]
@@ -52,16 +53,16 @@ impl Server {
     /// Serves on sockets that are bound already.
     pub fn start(self, sockets: Sockets) -> Running {
         let (stop, stopping) = watch::channel(false);
-        let router = rest::router(Arc::clone(&self.app));
+        let front = Front::faces(Arc::clone(&self.app), rest::router(Arc::clone(&self.app)));
         let mut tasks = Vec::with_capacity(3);
         let (http, grpc, admin) = (sockets.http_addr(), sockets.grpc_addr(), sockets.admin_addr());
         let faces = sockets.faces.into_iter().map(Listener::Tcp).chain(sockets.unix.map(Listener::Unix));
         for listener in faces {
-            tasks.push(tokio::spawn(listen::serve(listener, router.clone(), stopping.clone())));
+            tasks.push(tokio::spawn(listen::serve(listener, front.clone(), stopping.clone())));
         }
         if let Some(listener) = sockets.admin {
-            let router = admin::router(Arc::clone(&self.app));
-            tasks.push(tokio::spawn(listen::serve(Listener::Tcp(listener), router, stopping)));
+            let front = Front::admin(admin::router(Arc::clone(&self.app)));
+            tasks.push(tokio::spawn(listen::serve(Listener::Tcp(listener), front, stopping)));
         }
         Running { app: self.app, http, grpc, admin, stop, tasks }
     }

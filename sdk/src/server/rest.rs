@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use weir_proto::{Code, Error, Face, json};
 
 use super::app::App;
-use super::{inference, mesh};
+use super::inference;
 use crate::call::REQUEST_ID;
 use crate::grpc::ERROR_ORIGIN;
 use crate::{Call, Context, Metadata, ModelStatus, Payload, TensorSpec, Verb};
@@ -38,10 +38,6 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/v2/models/{model}/versions/{version}/infer", post(v2_version_infer))
         .route("/v2/models/{model}/versions/{version}/explain", post(v2_version_explain))
         .route_service("/inference.GRPCInferenceService/{method}", inference::Service::new(Arc::clone(&app)))
-        .route_service("/weir.mesh.v1.Transformer/{method}", mesh::Service::new(Arc::clone(&app)))
-        .route_service("/weir.mesh.v1.Predictor/{method}", mesh::Service::new(Arc::clone(&app)))
-        .route_service("/weir.mesh.v1.Explainer/{method}", mesh::Service::new(Arc::clone(&app)))
-        .route_service("/weir.mesh.v1.Component/{method}", mesh::Service::new(Arc::clone(&app)))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(app)
