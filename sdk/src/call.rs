@@ -89,18 +89,17 @@ pub struct Context {
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that marks an explainer's questions.
 pub const EXPLAINING: HeaderName = HeaderName::from_static("x-weir-explaining");
-/// The W3C trace header.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-const TRAVELLERS: [HeaderName; 8] = [
-    REQUEST_ID,
-    TRACEPARENT,
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("b3"),
-    HeaderName::from_static("x-b3-traceid"),
-    HeaderName::from_static("x-b3-spanid"),
-    HeaderName::from_static("x-b3-parentspanid"),
-    HeaderName::from_static("x-b3-sampled"),
+/// The headers that travel through every hop.
+const TRAVELLERS: [&str; 8] = [
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
 ];
 
 impl Context {
@@ -109,18 +108,22 @@ impl Context {
     /// # Errors
     /// `InvalidInput` when a timeout header cannot be read.
     pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        let mut travelling = Vec::new();
-        for name in TRAVELLERS {
-            if let Some(value) = headers.get(&name) {
-                travelling.push((name, value.clone()));
+        let mut context = Self::default();
+        let (mut timeout_ms, mut grpc_timeout) = (None, None);
+        // One walk over the few headers there are, in place of a look-up for each of those there might be.
+        for (name, value) in headers {
+            match name.as_str() {
+                "x-request-timeout-ms" => timeout_ms = Some(value),
+                "grpc-timeout" => grpc_timeout = Some(value),
+                "x-weir-explaining" => context.explaining = true,
+                text if TRAVELLERS.contains(&text) && context.header(name).is_none() => {
+                    context.headers.push((name.clone(), value.clone()));
+                }
+                _ => {}
             }
         }
-        Ok(Self {
-            deadline: deadline_of(headers)?,
-            headers: travelling,
-            explaining: headers.contains_key(EXPLAINING),
-            span: None,
-        })
+        context.deadline = deadline_of(timeout_ms, grpc_timeout)?;
+        Ok(context)
     }
 
     /// Returns a travelling header.
@@ -143,14 +146,17 @@ impl Context {
     }
 }
 
-fn deadline_of(headers: &HeaderMap) -> Result<Option<Instant>, Error> {
-    let read = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned());
-    let timeout = if let Some(text) = read("x-request-timeout-ms") {
+fn deadline_of(
+    timeout_ms: Option<&HeaderValue>,
+    timeout: Option<&HeaderValue>,
+) -> Result<Option<Instant>, Error> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let timeout = if let Some(text) = timeout_ms.map(text) {
         let ms = text.parse().map_err(|_| {
             Error::invalid(format!("header `x-request-timeout-ms` is `{text}`, expected whole milliseconds"))
         })?;
         Duration::from_millis(ms)
-    } else if let Some(text) = read("grpc-timeout") {
+    } else if let Some(text) = timeout.map(text) {
         grpc_timeout(&text).ok_or_else(|| {
             Error::invalid(format!("header `grpc-timeout` is `{text}`, expected such as `100m`"))
         })?

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -40,7 +41,33 @@ pub struct Metrics {
     timings: [Timings; 4],
     requests: Family<RequestLabels, Counter>,
     in_flight: Gauge,
+    /// The series of the last request: mostly also that of the next, which then needs no labels made and looked up.
+    last: Arc<ArcSwapOption<Series>>,
     registry: Arc<Mutex<Registry>>,
+}
+
+/// The counter and the histogram of one set of labels.
+struct Series {
+    model: String,
+    verb: Verb,
+    protocol: &'static str,
+    code: &'static str,
+    count: Counter,
+    /// Absent for errors: how soon a request was refused says nothing of how long one takes.
+    timing: Option<Histogram>,
+}
+
+impl Series {
+    fn is(&self, model: &str, verb: Verb, protocol: &str, code: &str) -> bool {
+        self.verb == verb && self.code == code && self.protocol == protocol && self.model == model
+    }
+
+    fn observe(&self, took: Duration) {
+        self.count.inc();
+        if let Some(timing) = &self.timing {
+            timing.observe(took.as_secs_f64());
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -69,13 +96,11 @@ impl Metrics {
         registry.register("weir_requests", "requests answered, by status", requests.clone());
         let in_flight = Gauge::default();
         registry.register("weir_requests_in_flight", "requests being served", in_flight.clone());
-        Self { timings, requests, in_flight, registry: Arc::new(Mutex::new(registry)) }
+        let last = Arc::new(ArcSwapOption::empty());
+        Self { timings, requests, in_flight, last, registry: Arc::new(Mutex::new(registry)) }
     }
 
     /// Counts and times one request. `code` is `ok` or the name of the error's code.
-    ///
-    /// The model's name is the caller's word until the model is found, so a caller of errors alone could make labels
-    /// without end: names of models that do not exist are counted as `unknown`.
     pub fn observe(
         &self,
         model: &str,
@@ -84,13 +109,25 @@ impl Metrics {
         code: &'static str,
         took: Duration,
     ) {
-        let known = code != "not_found";
-        let model_name = if known { model } else { "unknown" }.to_owned();
-        if code == "ok" {
-            let label = ModelLabel { model_name: model_name.clone() };
-            self.timings[verb as usize].get_or_create(&label).observe(took.as_secs_f64());
+        if let Some(last) = self.last.load().as_ref().filter(|it| it.is(model, verb, protocol, code)) {
+            return last.observe(took);
         }
-        self.requests.get_or_create(&RequestLabels { model_name, verb: verb.name(), protocol, code }).inc();
+        let series = self.series(model, verb, protocol, code);
+        series.observe(took);
+        self.last.store(Some(Arc::new(series)));
+    }
+
+    /// The model's name is the caller's word until the model is found, so a caller of errors alone could make labels
+    /// without end: names of models that do not exist are counted as `unknown`.
+    fn series(&self, model: &str, verb: Verb, protocol: &'static str, code: &'static str) -> Series {
+        let model_name = if code == "not_found" { "unknown" } else { model }.to_owned();
+        let timing = (code == "ok").then(|| {
+            let label = ModelLabel { model_name: model_name.clone() };
+            self.timings[verb as usize].get_or_create(&label).clone()
+        });
+        let labels = RequestLabels { model_name, verb: verb.name(), protocol, code };
+        let count = self.requests.get_or_create(&labels).clone();
+        Series { model: model.to_owned(), verb, protocol, code, count, timing }
     }
 
     /// Counts a request in; the guard's drop counts it out.
