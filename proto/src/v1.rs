@@ -49,6 +49,11 @@ pub fn decode_request(body: &[u8]) -> Result<InferRequest, Error> {
 /// # Errors
 /// `Inference` when outputs differ in rows, or hold bytes that are not text.
 pub fn encode_response(response: &InferResponse) -> Result<Bytes, Error> {
+    // A shape may claim any number of rows as long as one of its other sizes is nought; each would be written as `[]`.
+    if let Some(odd) = response.outputs.iter().find(|it| it.data.is_empty() && it.rows() > EMPTY_ROWS) {
+        let message = format!("output `{}` has shape {:?} and no values", odd.name, odd.shape);
+        return Err(Error::new(crate::Code::Inference, message));
+    }
     let mut out = Vec::with_capacity(64);
     out.extend_from_slice(b"{\"predictions\":");
     match response.outputs.as_slice() {
@@ -60,6 +65,9 @@ pub fn encode_response(response: &InferResponse) -> Result<Bytes, Error> {
     out.push(b'}');
     Ok(out.into())
 }
+
+/// The most rows without a value that are written.
+const EMPTY_ROWS: usize = 1 << 16;
 
 fn met(kind: Kind) -> &'static str {
     match kind {
@@ -513,6 +521,13 @@ mod tests {
     fn encode(outputs: Vec<Tensor>) -> String {
         let bytes = encode_response(&InferResponse { outputs, ..Default::default() }).unwrap();
         String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn rows_that_are_only_claimed_are_not_written() {
+        let claimed = Tensor::fp64("x", [1 << 40, 0], vec![]);
+        let response = InferResponse { outputs: vec![claimed], ..Default::default() };
+        assert_eq!(encode_response(&response).unwrap_err().code, crate::Code::Inference);
     }
 
     #[test]

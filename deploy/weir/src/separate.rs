@@ -2,7 +2,7 @@
 //! stay up.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -43,17 +43,17 @@ impl Separate {
         let mut placed = Vec::new();
         for (index, (service, revision, component)) in components(plan).enumerate() {
             let socket = folder.path(&index.to_string());
-            placed.push(Placed { service, revision, plan: component.clone(), socket, seat: free_ports()? });
+            placed.push(Placed { service, revision, plan: component.clone(), socket, seat: () });
         }
         let mut processes = Vec::with_capacity(placed.len() + 1);
         let router_args = vec!["--routes".to_owned(), routes(plan, &placed)];
         for it in placed {
             let mut args = it.plan.launch.args.clone();
             args.extend(addresses(it.plan.kind, &door_socket));
-            let mut command = command(it.plan.kind, args, &it.seat, &it.socket)?;
+            let mut command = command(it.plan.kind, args, &ANY, &it.socket)?;
             command.envs(it.plan.launch.env.iter());
             let name = format!("{} {}", it.plan.kind.name(), plan.services[it.service].name);
-            processes.push((Process { name, command }, it.seat.http.to_string()));
+            processes.push((Process { name, command }, format!("unix:{}", it.socket.display())));
         }
         let mut command = command(Kind::Router, router_args, &door, &door_socket)?;
         command.args(["--max_body_bytes", &options.door.max_body_bytes.to_string()]);
@@ -163,25 +163,30 @@ struct Ports {
     admin: u16,
 }
 
-/// Free ports of the loopback interface. They are free a moment later, too, unless somebody is very quick; then the service
-/// says so and is started again.
-fn free_ports() -> io::Result<Ports> {
-    let sockets = [
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-    ];
-    let [http, grpc, admin] = &sockets;
-    Ok(Ports { http: http.local_addr()?, grpc: grpc.local_addr()?.port(), admin: admin.local_addr()?.port() })
+/// Whatever ports are free when the service starts: its peers reach it by its socket, and nobody else needs to.
+const ANY: Ports = Ports { http: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), grpc: 0, admin: 0 };
+
+/// The front door's ports. The main one is settled here, since it must be the same after a restart.
+fn door_ports(options: &MeshOptions) -> io::Result<Ports> {
+    let host = options.door.host.as_str();
+    let listener = match options.door.http_port.unwrap_or(8080) {
+        0 => steady_port(host)?,
+        port => TcpListener::bind((host, port))?,
+    };
+    Ok(Ports { http: listener.local_addr()?, grpc: options.door.grpc_port, admin: options.door.admin_port })
 }
 
-fn door_ports(options: &MeshOptions) -> io::Result<Ports> {
-    let bind = |port: u16| TcpListener::bind((options.door.host.as_str(), port));
-    let sockets = [
-        bind(options.door.http_port.unwrap_or(8080))?,
-        bind(options.door.grpc_port)?,
-        bind(options.door.admin_port)?,
-    ];
-    let [http, grpc, admin] = &sockets;
-    Ok(Ports { http: http.local_addr()?, grpc: grpc.local_addr()?.port(), admin: admin.local_addr()?.port() })
+/// A free port below those that the system lends to clients: one of theirs may be taken while the router is started again, even
+/// by a client that tries to reach it.
+fn steady_port(host: &str) -> io::Result<TcpListener> {
+    let first = 10_000 + std::process::id() % 10_000;
+    let ports = (0..10_000).map(|step| 10_000 + (first - 10_000 + step * 7) % 20_000);
+    let mut last = io::ErrorKind::AddrInUse.into();
+    for port in ports.filter_map(|it| u16::try_from(it).ok()) {
+        match TcpListener::bind((host, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

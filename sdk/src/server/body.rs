@@ -29,7 +29,8 @@ where
             Some(rest) => rest.extend_from_slice(&data),
             None if first.is_empty() => first = data,
             None => {
-                let expected = usize::try_from(told).unwrap_or(0).max(first.len() + data.len());
+                // What a header promises is reserved up to a megabyte; beyond that the buffer grows with what comes.
+                let expected = usize::try_from(told).unwrap_or(0).min(1 << 20).max(first.len() + data.len());
                 let mut all = BytesMut::with_capacity(expected);
                 all.extend_from_slice(&first);
                 all.extend_from_slice(&data);
