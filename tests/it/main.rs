@@ -7,6 +7,7 @@ mod compose;
 mod fuzz;
 mod grpc;
 mod harness;
+mod hop;
 mod mistakes;
 mod readme;
 mod registry;

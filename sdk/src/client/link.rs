@@ -92,7 +92,8 @@ impl Link {
     ) -> Result<Answer, LinkError> {
         let mut sender = self.sender.clone().ready().await.map_err(LinkError::NotSent)?;
         let (response, mut stream) = sender.send_request(request, false).map_err(LinkError::NotSent)?;
-        stream.send_data(message, true).map_err(LinkError::of)?;
+        // Fails when the peer has ended the stream already: it has answered without the body, or the answer will tell why.
+        let _ = stream.send_data(message, true);
         let response = response.await.map_err(LinkError::of)?;
         if response.status() != http::StatusCode::OK {
             return Err(LinkError::Status(response.status()));
@@ -105,8 +106,7 @@ async fn receive(response: Response<h2::RecvStream>, max: usize) -> Result<Answe
     let (head, mut body) = response.into_parts();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(data) = body.data().await {
-        let data = data.map_err(LinkError::of)?;
+    while let Some(data) = until_reset(body.data().await)? {
         // What was received makes room for more; fails only when the stream has ended.
         let _ = body.flow_control().release_capacity(data.len());
         if first.len() + rest.len() + data.len() > max {
@@ -118,9 +118,18 @@ async fn receive(response: Response<h2::RecvStream>, max: usize) -> Result<Answe
             rest.extend_from_slice(&data);
         }
     }
-    let trailers = body.trailers().await.map_err(LinkError::of)?.unwrap_or_default();
+    let trailers = until_reset(body.trailers().await.transpose())?.unwrap_or_default();
     let data = if rest.is_empty() { first } else { Bytes::from([&first[..], &rest[..]].concat()) };
     Ok(Answer { headers: head.headers, data, trailers })
+}
+
+/// A peer that needs no more of a request than it has read resets the stream with `NO_ERROR` behind its whole answer, which is
+/// not to be discarded for that (RFC 9113, section 8.1).
+fn until_reset<T>(part: Option<Result<T, h2::Error>>) -> Result<Option<T>, LinkError> {
+    match part {
+        Some(Err(error)) if error.reason() == Some(h2::Reason::NO_ERROR) => Ok(None),
+        other => other.transpose().map_err(LinkError::of),
+    }
 }
 
 /// Pings a peer for as long as it answers.
