@@ -20,14 +20,6 @@ pub enum Face {
 }
 
 impl Face {
-    /// Returns the content type of the face over HTTP.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::V1 | Self::V2 => "application/json",
-            Self::Tensors | Self::TypedTensors => "application/grpc",
-        }
-    }
-
     /// Returns the value for the `protocol` of spans and metrics.
     pub const fn name(self) -> &'static str {
         match self {

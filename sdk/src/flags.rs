@@ -28,11 +28,6 @@ impl Env {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
-
-    /// Returns whether a variable says yes, as Python's `strtobool` reads it.
-    pub fn is_true(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|it| truth(it) == Some(true))
-    }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {

@@ -20,7 +20,6 @@ const QUEUE: usize = 512;
 /// A model by name, in whatever state it is.
 pub struct ModelHost {
     name: String,
-    version: String,
     state: ArcSwap<State>,
     workers: Workers,
     ids: Ids,
@@ -38,7 +37,7 @@ impl ModelHost {
         let name = name.into();
         let workers = Workers::new(format!("model-{name}"), threads, QUEUE);
         let state = ArcSwap::from_pointee(State::Loading);
-        Arc::new(Self { name, version: String::new(), state, workers, ids: Ids::default() })
+        Arc::new(Self { name, state, workers, ids: Ids::default() })
     }
 
     /// Puts the model in place, or the reason why there is none.
@@ -58,7 +57,7 @@ impl ModelHost {
     }
 
     fn check_version(&self, version: &str) -> Result<(), Error> {
-        if version.is_empty() || version == self.version {
+        if version.is_empty() {
             return Ok(());
         }
         let message =
@@ -85,13 +84,8 @@ impl ModelHost {
     fn encode(&self, want: Face, id: String, outputs: Vec<weir_proto::Tensor>) -> Result<Payload, Error> {
         // V1 has no place for an id; to make one would be work for nobody.
         let id = if id.is_empty() && want != Face::V1 { self.ids.next() } else { id };
-        let response = InferResponse {
-            model_name: self.name.clone(),
-            model_version: self.version.clone(),
-            id,
-            outputs,
-            ..InferResponse::default()
-        };
+        let response =
+            InferResponse { model_name: self.name.clone(), id, outputs, ..InferResponse::default() };
         let body: Bytes = want.encode_response(response)?;
         Ok(Payload { face: want, body })
     }

@@ -40,7 +40,12 @@ impl App {
 
     /// Whether every model answers, and the server is not on its way out.
     pub(super) async fn ready(&self) -> bool {
-        !self.is_draining() && self.handle.models().await.iter().all(|it| it.ready)
+        self.ready_with(&self.handle.models().await)
+    }
+
+    /// The same, of models that were asked already.
+    pub(super) fn ready_with(&self, models: &[ModelStatus]) -> bool {
+        !self.is_draining() && models.iter().all(|it| it.ready)
     }
 
     pub(super) async fn model(&self, name: &str) -> Result<ModelStatus, Error> {

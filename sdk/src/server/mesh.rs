@@ -105,7 +105,7 @@ async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Incoming) -> Res
 
 async fn describe(app: &App) -> wire::Description {
     let models = app.handle.models().await;
-    let ready = !app.is_draining() && models.iter().all(|it| it.ready);
+    let ready = app.ready_with(&models);
     let model = |it: crate::ModelStatus| wire::description::Model {
         name: it.name,
         ready: it.ready,

@@ -24,14 +24,14 @@ pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(|| async { json_body(Bytes::from_static(br#"{"status":"alive"}"#)) }))
         .route("/v1/models", get(v1_list))
-        .route("/v1/models/{model}", get(v1_status).post(v1_call))
+        .route("/v1/models/{model}", get(model_status).post(v1_call))
         .route("/v2", get(server_metadata))
         .route("/v2/", get(server_metadata))
         .route("/v2/health/live", get(|| async { json_body(Bytes::from_static(br#"{"live":true}"#)) }))
         .route("/v2/health/ready", get(server_ready))
         .route("/v2/models", get(v1_list))
         .route("/v2/models/{model}", get(model_metadata))
-        .route("/v2/models/{model}/ready", get(model_ready))
+        .route("/v2/models/{model}/ready", get(model_status))
         .route("/v2/models/{model}/infer", post(v2_infer))
         .route("/v2/models/{model}/explain", post(v2_explain))
         .route("/v2/models/{model}/versions/{version}", get(version_metadata))
@@ -130,36 +130,30 @@ async fn v1_list(State(app): Shared) -> Response {
     json_body(out.into())
 }
 
-async fn v1_status(State(app): Shared, Path(model): Path<String>) -> Response {
-    answer_status(&app, &model).await
-}
-
-async fn model_ready(State(app): Shared, Path(model): Path<String>) -> Response {
-    answer_status(&app, &model).await
-}
-
-async fn answer_status(app: &App, model: &str) -> Response {
-    match app.model(model).await {
+async fn model_status(State(app): Shared, Path(model): Path<String>) -> Response {
+    match app.model(&model).await {
         Ok(ModelStatus { ready: true, name, .. }) if !app.is_draining() => {
             let mut out = b"{\"name\":".to_vec();
             json::push_str(&mut out, &name);
             out.extend_from_slice(b",\"ready\":true}");
             json_body(out.into())
         }
-        Ok(status) => refuse(app, Error::model_not_ready(&status.name, &status.reason)),
+        Ok(status) => refuse(&app, Error::model_not_ready(&status.name, &status.reason)),
         Err(error) => error_response(&error),
     }
 }
 
 async fn server_ready(State(app): Shared) -> Response {
-    if app.ready().await {
+    // Asked once: behind a router each asking is a call to every service.
+    let models = app.handle.models().await;
+    if app.ready_with(&models) {
         return json_body(Bytes::from_static(br#"{"ready":true}"#));
     }
     let mut message = "Server is not ready.".to_owned();
     if app.is_draining() {
         message.push_str(" It is draining.");
     }
-    for model in app.handle.models().await.iter().filter(|it| !it.ready) {
+    for model in models.iter().filter(|it| !it.ready) {
         message.push_str(&format!(" {}: {}.", model.name, model.reason));
     }
     refuse(&app, Error::new(Code::NotReady, message))
