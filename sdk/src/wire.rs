@@ -13,6 +13,23 @@ use http_body::Frame;
 use prost::Message;
 use weir_proto::{Code, Error};
 
+use crate::Verb;
+
+/// How the paths of mesh calls begin.
+pub(crate) const PATHS: &str = "/weir.mesh.v1.";
+/// The path of the call that every service answers.
+pub(crate) const DESCRIBE: &str = "/weir.mesh.v1.Component/Describe";
+
+/// Returns the path of a verb's call.
+pub(crate) const fn path(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Preprocess => "/weir.mesh.v1.Transformer/Preprocess",
+        Verb::Infer => "/weir.mesh.v1.Predictor/Infer",
+        Verb::Postprocess => "/weir.mesh.v1.Transformer/Postprocess",
+        Verb::Explain => "/weir.mesh.v1.Explainer/Explain",
+    }
+}
+
 /// The length of the prefix: a flag and a length.
 const PREFIX: usize = 5;
 /// The trailer that holds the status.

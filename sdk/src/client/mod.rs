@@ -81,12 +81,7 @@ impl Peer {
     /// # Errors
     /// The peer's own error, unchanged; `NotReady` when it cannot be reached; `Upstream` when the connection breaks.
     pub async fn call(&self, call: Call) -> Result<Payload, Error> {
-        let path = match call.verb {
-            Verb::Preprocess => "/weir.mesh.v1.Transformer/Preprocess",
-            Verb::Infer => "/weir.mesh.v1.Predictor/Infer",
-            Verb::Postprocess => "/weir.mesh.v1.Transformer/Postprocess",
-            Verb::Explain => "/weir.mesh.v1.Explainer/Explain",
-        };
+        let path = wire::path(call.verb);
         let message = mesh::Call {
             face: mesh::Face::from(call.payload.face).into(),
             want: mesh::Face::from(call.want).into(),
@@ -104,8 +99,7 @@ impl Peer {
     /// # Errors
     /// As for [`Peer::call`].
     pub async fn describe(&self, context: &Context) -> Result<Description, Error> {
-        let path = "/weir.mesh.v1.Component/Describe";
-        let told: mesh::Description = self.unary(path, &mesh::DescribeRequest {}, context).await?;
+        let told: mesh::Description = self.unary(wire::DESCRIBE, &mesh::DescribeRequest {}, context).await?;
         let model =
             |it: mesh::description::Model| ModelStatus { name: it.name, ready: it.ready, reason: it.reason };
         Ok(Description {

@@ -13,11 +13,8 @@ use weir_proto::{Error, Face};
 use super::app::App;
 use super::inference::not_offered;
 use crate::grpc::status_of;
-use crate::wire::{Answer, GRPC, frame, unframe};
+use crate::wire::{Answer, DESCRIBE, GRPC, PATHS, frame, path as wire_path, unframe};
 use crate::{BoxFuture, Call, Context, Payload, Verb};
-
-/// How the paths of mesh calls begin.
-const PATHS: &str = "/weir.mesh.v1.";
 
 /// The service of a connection: mesh calls at once, everything else through axum's router.
 #[derive(Clone)]
@@ -60,14 +57,11 @@ impl App {
     async fn mesh(&self, request: Request<Incoming>) -> Response<Body> {
         let app = self;
         let (head, body) = request.into_parts();
-        let verb = match head.uri.path() {
-            "/weir.mesh.v1.Transformer/Preprocess" => Some(Verb::Preprocess),
-            "/weir.mesh.v1.Transformer/Postprocess" => Some(Verb::Postprocess),
-            "/weir.mesh.v1.Predictor/Infer" => Some(Verb::Infer),
-            "/weir.mesh.v1.Explainer/Explain" => Some(Verb::Explain),
-            "/weir.mesh.v1.Component/Describe" => None,
-            path => return not_offered(app, path).map(Body::new),
-        };
+        let path = head.uri.path();
+        let verb = Verb::ALL.into_iter().find(|verb| wire_path(*verb) == path);
+        if verb.is_none() && path != DESCRIBE {
+            return not_offered(app, path).map(Body::new);
+        }
         let outcome = match verb {
             Some(verb) => call(app, verb, &head.headers, body).await.map(|message| answer(&message)),
             // Read, though nothing is in it: to answer before the request has ended resets its stream, and the reset may
