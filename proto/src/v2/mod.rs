@@ -1,12 +1,13 @@
 //! The Open Inference Protocol's JSON: `{"inputs": [...]}` in, `{"outputs": [...]}` out, straight from and into flat tensors.
 
-use bytes::Bytes;
+mod data;
+mod encode;
 
-use crate::json::{self, Kind, Number, Reader};
-use crate::tensor::elements;
-use crate::{
-    Data, DataType, Error, InferRequest, InferResponse, Parameter, Parameters, RequestedOutput, Tensor, v1,
-};
+use crate::json::{Kind, Number, Reader};
+use crate::{DataType, Error, InferRequest, Parameters, RequestedOutput, Tensor, v1};
+use data::read_data;
+
+pub use encode::encode_response;
 
 /// Decodes a V2 request. `data` may be flat or nested; its count must be what `shape` says.
 ///
@@ -38,32 +39,6 @@ pub fn decode_request(body: &[u8]) -> Result<InferRequest, Error> {
     } else {
         Err(Error::invalid("expected a key `inputs` with a list of tensors, met none"))
     }
-}
-
-/// Encodes a V2 answer, with flat data.
-///
-/// # Errors
-/// `InvalidInput` for half floats and for bytes that are not text, which have no JSON form.
-pub fn encode_response(response: &InferResponse) -> Result<Bytes, Error> {
-    let mut out = Vec::with_capacity(192);
-    out.extend_from_slice(b"{\"model_name\":");
-    json::push_str(&mut out, &response.model_name);
-    if !response.model_version.is_empty() {
-        out.extend_from_slice(b",\"model_version\":");
-        json::push_str(&mut out, &response.model_version);
-    }
-    out.extend_from_slice(b",\"id\":");
-    json::push_str(&mut out, &response.id);
-    push_parameters(&mut out, &response.parameters);
-    out.extend_from_slice(b",\"outputs\":[");
-    for (index, output) in response.outputs.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        push_output(&mut out, output)?;
-    }
-    out.extend_from_slice(b"]}");
-    Ok(out.into())
 }
 
 fn object(reader: &mut Reader<'_>, what: &str) -> Result<(), Error> {
@@ -178,197 +153,10 @@ fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> 
     Ok(shape)
 }
 
-/// Reads `data`, flat or nested, into the type it is declared to have.
-fn read_data(
-    reader: &mut Reader<'_>,
-    name: &str,
-    datatype: DataType,
-    shape: &[usize],
-) -> Result<Data, Error> {
-    let count = elements(shape).ok_or_else(|| {
-        Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
-    })?;
-    macro_rules! integers {
-        ($variant:ident, $type:ty) => {{
-            let mut values: Vec<$type> = Vec::new();
-            leaves(reader, &mut |reader| {
-                let number = match reader.peek()? {
-                    Kind::Number => reader.number()?,
-                    kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
-                };
-                let value = match number {
-                    Number::Int(it) => <$type>::try_from(it).ok(),
-                    Number::Uint(it) => <$type>::try_from(it).ok(),
-                    Number::Float(_) => None,
-                };
-                match (value, number) {
-                    (Some(value), _) => values.push(value),
-                    (None, Number::Int(it)) => {
-                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
-                    }
-                    (None, Number::Uint(it)) => {
-                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
-                    }
-                    (None, Number::Float(it)) => {
-                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
-                    }
-                }
-                Ok(())
-            })?;
-            Data::$variant(values.into())
-        }};
-    }
-    let data = match datatype {
-        DataType::Fp64 => Data::Fp64(floats(reader, name, datatype)?.into()),
-        DataType::Fp32 => Data::Fp32(
-            floats(reader, name, datatype)?.into_iter().map(|v| v as f32).collect::<Vec<_>>().into(),
-        ),
-        DataType::Int8 => integers!(Int8, i8),
-        DataType::Int16 => integers!(Int16, i16),
-        DataType::Int32 => integers!(Int32, i32),
-        DataType::Int64 => integers!(Int64, i64),
-        DataType::Uint8 => integers!(Uint8, u8),
-        DataType::Uint16 => integers!(Uint16, u16),
-        DataType::Uint32 => integers!(Uint32, u32),
-        DataType::Uint64 => integers!(Uint64, u64),
-        DataType::Bool => {
-            let mut values: Vec<u8> = Vec::new();
-            leaves(reader, &mut |reader| {
-                match reader.peek()? {
-                    Kind::Bool => values.push(u8::from(reader.boolean()?)),
-                    kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
-                }
-                Ok(())
-            })?;
-            Data::Bool(values.into())
-        }
-        DataType::Bytes => {
-            let mut values: Vec<Bytes> = Vec::new();
-            leaves(reader, &mut |reader| {
-                match reader.peek()? {
-                    Kind::String => values.push(Bytes::copy_from_slice(reader.string()?.as_bytes())),
-                    kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
-                }
-                Ok(())
-            })?;
-            Data::Bytes(values)
-        }
-        DataType::Fp16 | DataType::Bf16 => {
-            return Err(Error::invalid(format!(
-                "Sending {datatype} data via JSON is not supported. Please use the binary data format for input {name}"
-            )));
-        }
-    };
-    if data.len() != count {
-        return Err(Error::invalid(format!(
-            "input `{name}` has {} values, its shape {shape:?} needs {count}",
-            data.len()
-        )));
-    }
-    Ok(data)
-}
-
-fn not_a(name: &str, at: usize, met: &str, datatype: DataType) -> Error {
-    Error::invalid(format!("input `{name}`: element {at} is {met}, which is no {datatype}"))
-}
-
-fn floats(reader: &mut Reader<'_>, name: &str, datatype: DataType) -> Result<Vec<f64>, Error> {
-    let mut values = Vec::new();
-    let mut nesting = 0_usize;
-    // The same walk as `leaves`, with the tight loop of the reader at the innermost lists.
-    list(reader, "data")?;
-    loop {
-        let ended = reader.numbers(&mut values)?.closed || !reader.next_element()?;
-        if ended {
-            match nesting.checked_sub(1) {
-                Some(outer) => nesting = outer,
-                None => return Ok(values),
-            }
-            continue;
-        }
-        match reader.peek()? {
-            Kind::Array => {
-                reader.begin_array()?;
-                nesting += 1;
-            }
-            Kind::Number => values.push(reader.float()?),
-            kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
-        }
-    }
-}
-
-/// Calls `leaf` on every value of lists nested at will.
-fn leaves<'a>(
-    reader: &mut Reader<'a>,
-    leaf: &mut dyn FnMut(&mut Reader<'a>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut nesting = 0_usize;
-    list(reader, "data")?;
-    loop {
-        if !reader.next_element()? {
-            match nesting.checked_sub(1) {
-                Some(outer) => nesting = outer,
-                None => return Ok(()),
-            }
-        } else if reader.peek()? == Kind::Array {
-            reader.begin_array()?;
-            nesting += 1;
-        } else {
-            leaf(reader)?;
-        }
-    }
-}
-
-fn push_output(out: &mut Vec<u8>, output: &Tensor) -> Result<(), Error> {
-    out.extend_from_slice(b"{\"name\":");
-    json::push_str(out, &output.name);
-    out.extend_from_slice(b",\"datatype\":");
-    json::push_str(out, output.datatype().name());
-    out.extend_from_slice(b",\"shape\":[");
-    for (index, &size) in output.shape.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        json::push_u64(out, size as u64);
-    }
-    out.push(b']');
-    push_parameters(out, &output.parameters);
-    out.extend_from_slice(b",\"data\":[");
-    for at in 0..output.data.len() {
-        if at > 0 {
-            out.push(b',');
-        }
-        v1::element(out, output, at)?;
-    }
-    out.extend_from_slice(b"]}");
-    Ok(())
-}
-
-fn push_parameters(out: &mut Vec<u8>, parameters: &Parameters) {
-    if parameters.is_empty() {
-        return;
-    }
-    out.extend_from_slice(b",\"parameters\":{");
-    for (index, (key, value)) in parameters.0.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        json::push_str(out, key);
-        out.push(b':');
-        match value {
-            Parameter::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
-            Parameter::Int(v) => json::push_i64(out, *v),
-            Parameter::Uint(v) => json::push_u64(out, *v),
-            Parameter::Double(v) => json::push_f64(out, *v, json::NonFinite::Null),
-            Parameter::String(v) => json::push_str(out, v),
-        }
-    }
-    out.push(b'}');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Data, InferResponse, Parameter};
 
     fn decode(input: &str) -> Result<Tensor, String> {
         let body = format!(r#"{{"id": "7", "inputs": [{input}]}}"#);

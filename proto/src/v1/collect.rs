@@ -1,0 +1,192 @@
+//! Gathers nested lists into flat leaves and the shape they all must have.
+
+use bytes::Bytes;
+
+use super::met;
+use crate::json::{self, Kind, Reader};
+use crate::{Buffer, Data, Error, Parameters, Tensor};
+
+/// Gathers nested lists into flat leaves and the shape they all must have.
+#[derive(Default)]
+pub(super) struct Collector {
+    shape: Vec<usize>,
+    /// How many of `shape` are known: the first leaf settles the rest.
+    settled: bool,
+    leaves: Leaves,
+}
+
+#[derive(Default)]
+enum Leaves {
+    #[default]
+    None,
+    /// Numbers, and whether every one was written as an integer that a double holds exactly.
+    Numbers(Vec<f64>, bool),
+    /// Integers of which one is beyond 2^53.
+    Wide(Vec<i64>),
+    Strings(Vec<Bytes>),
+    Booleans(Vec<u8>),
+}
+
+impl Collector {
+    /// A collector for one key of object rows: the first dimension is counted by the caller.
+    pub(super) fn rows() -> Self {
+        Self { shape: vec![0], ..Self::default() }
+    }
+
+    /// Says how many rows there were, where they were counted outside.
+    pub(super) fn count_rows(&mut self, rows: usize) {
+        self.shape[0] = rows;
+    }
+
+    /// Reads one value, nested `depth` lists deep.
+    pub(super) fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Error> {
+        match reader.peek()? {
+            Kind::Array => self.list(reader, depth),
+            kind => {
+                if !self.settled {
+                    self.settled = true;
+                } else if depth != self.shape.len() {
+                    return Err(self.ragged(depth));
+                }
+                self.leaf(reader, kind)
+            }
+        }
+    }
+
+    fn list(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Error> {
+        if !self.settled {
+            self.shape.push(0);
+        } else if depth >= self.shape.len() {
+            return Err(self.ragged(depth));
+        }
+        let first = !self.settled;
+        reader.begin_array()?;
+        let mut count = 0;
+        let mut closed = false;
+        // The innermost lists of a settled shape hold most of the bytes: they are read in the reader's tight loop.
+        if let (Leaves::Numbers(numbers, whole), true) = (&mut self.leaves, depth + 1 == self.shape.len()) {
+            let before = numbers.len();
+            let run = reader.numbers(numbers)?;
+            *whole &= run.integers;
+            closed = run.closed;
+            count = numbers.len() - before;
+        }
+        while !closed && reader.next_element()? {
+            self.value(reader, depth + 1)?;
+            count += 1;
+        }
+        if first || (depth == 0 && self.shape[0] == 0) {
+            // An empty list settles nothing below it; leaves of `[[]]` are none at all.
+            self.settled |= count == 0;
+            self.shape[depth] = count;
+        } else if self.shape[depth] != count {
+            return Err(Error::invalid(format!(
+                "ragged rows: a list of {count} values where the first has {}",
+                self.shape[depth]
+            )));
+        }
+        Ok(())
+    }
+
+    fn ragged(&self, depth: usize) -> Error {
+        let want = self.shape.len();
+        Error::invalid(format!(
+            "ragged rows: a value nested {depth} lists deep where the first is {want} deep"
+        ))
+    }
+
+    fn leaf(&mut self, reader: &mut Reader<'_>, kind: Kind) -> Result<(), Error> {
+        if matches!(self.leaves, Leaves::None) {
+            self.leaves = match kind {
+                Kind::Number | Kind::Null => Leaves::Numbers(Vec::new(), true),
+                Kind::String => Leaves::Strings(Vec::new()),
+                Kind::Bool => Leaves::Booleans(Vec::new()),
+                Kind::Array | Kind::Object => {
+                    return Err(unexpected(reader, kind, "a number, string or boolean"));
+                }
+            };
+        }
+        match (&mut self.leaves, kind) {
+            (Leaves::Numbers(numbers, whole), Kind::Number) => match reader.number()? {
+                json::Number::Int(v) if v.unsigned_abs() <= 1 << 53 => numbers.push(v as f64),
+                json::Number::Int(v) if *whole => {
+                    let mut wide: Vec<i64> = numbers.iter().map(|&v| v as i64).collect();
+                    wide.push(v);
+                    self.leaves = Leaves::Wide(wide);
+                }
+                json::Number::Int(v) => numbers.push(v as f64),
+                json::Number::Uint(v) => {
+                    *whole = false;
+                    numbers.push(v as f64);
+                }
+                json::Number::Float(v) => {
+                    *whole = false;
+                    numbers.push(v);
+                }
+            },
+            (Leaves::Wide(numbers), Kind::Number) => match reader.number()? {
+                json::Number::Int(v) => numbers.push(v),
+                json::Number::Uint(_) | json::Number::Float(_) => {
+                    return Err(Error::invalid(
+                        "integers beyond 2^53 stand beside numbers that are not integers",
+                    ));
+                }
+            },
+            // As with pandas, a missing number is NaN.
+            (Leaves::Numbers(numbers, whole), Kind::Null) => {
+                reader.null()?;
+                *whole = false;
+                numbers.push(f64::NAN);
+            }
+            (Leaves::Strings(strings), Kind::String) => {
+                strings.push(Bytes::copy_from_slice(reader.string()?.as_bytes()));
+            }
+            (Leaves::Booleans(booleans), Kind::Bool) => booleans.push(u8::from(reader.boolean()?)),
+            (Leaves::Numbers(..) | Leaves::Wide(_), _) => return Err(unexpected(reader, kind, "a number")),
+            (Leaves::Strings(_), _) => return Err(unexpected(reader, kind, "a string")),
+            (Leaves::Booleans(_), _) => return Err(unexpected(reader, kind, "a boolean")),
+            (Leaves::None, _) => unreachable!("leaves are settled above"),
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self, name: &str) -> Result<Tensor, Error> {
+        let data = match self.leaves {
+            Leaves::None => Data::Fp64(Vec::new().into()),
+            Leaves::Numbers(numbers, true) => {
+                Data::Int64(numbers.iter().map(|&v| v as i64).collect::<Vec<_>>().into())
+            }
+            Leaves::Numbers(numbers, false) => Data::Fp64(numbers.into()),
+            Leaves::Wide(numbers) => Data::Int64(numbers.into()),
+            Leaves::Strings(strings) => Data::Bytes(strings),
+            Leaves::Booleans(booleans) => Data::Bool(Buffer::from(booleans)),
+        };
+        if crate::tensor::elements(&self.shape) != Some(data.len()) {
+            return Err(Error::invalid(format!(
+                "ragged rows: {} values do not fill {:?}",
+                data.len(),
+                self.shape
+            )));
+        }
+        Ok(Tensor { name: name.to_owned(), shape: self.shape, data, parameters: Parameters::default() })
+    }
+}
+
+fn unexpected(reader: &mut Reader<'_>, kind: Kind, want: &str) -> Error {
+    let shown = match kind {
+        Kind::String => reader.string().map(|text| format!("the string `{}`", shorten(&text))),
+        Kind::Number => reader.float().map(|number| format!("the number {number}")),
+        Kind::Null | Kind::Bool | Kind::Array | Kind::Object => Ok(met(kind).to_owned()),
+    };
+    match shown {
+        Ok(shown) => Error::invalid(format!("expected {want} as in the values before, met {shown}")),
+        Err(error) => error.into(),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
