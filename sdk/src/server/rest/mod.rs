@@ -56,6 +56,8 @@ fn v2_routes() -> Router<Arc<App>> {
         .route("/v2/models", get(v1::list))
         .route("/v2/models/{model}", get(v2::metadata))
         .route("/v2/models/{model}/ready", get(v2::ready))
+        // As KFServing called it.
+        .route("/v2/models/{model}/status", get(v2::ready))
         .route("/v2/models/{model}/infer", post(v2::infer))
         .route("/v2/models/{model}/explain", post(v2::explain))
         .route("/v2/models/{model}/{extension}", any(v2::not_offered))
