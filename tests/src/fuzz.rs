@@ -14,7 +14,7 @@ use weir_proto::Tensor;
 
 pub use bodies::{oip_request, oip_response, v1_request, v2_request};
 pub use fit::fit;
-pub use models::{background, pickle, xgboost};
+pub use models::{background, lightgbm, pickle, xgboost};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.
@@ -28,6 +28,7 @@ pub static TARGETS: &[Target] = &[
     Target { name: "manifest", check: manifest, seeds: seeds::manifests },
     Target { name: "pickle", check: pickle, seeds: seeds::pickles },
     Target { name: "xgboost", check: xgboost, seeds: seeds::xgboosts },
+    Target { name: "lightgbm", check: lightgbm, seeds: seeds::lightgbms },
     Target { name: "background", check: background, seeds: seeds::backgrounds },
 ];
 

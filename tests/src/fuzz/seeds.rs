@@ -110,6 +110,10 @@ pub(super) fn xgboosts() -> Vec<Vec<u8>> {
     files("predictor/testdata/xgboost", &["json", "ubj"])
 }
 
+pub(super) fn lightgbms() -> Vec<Vec<u8>> {
+    files("predictor/testdata/lightgbm", &["txt", "json"])
+}
+
 pub(super) fn backgrounds() -> Vec<Vec<u8>> {
     let mut seeds = files("deploy/samples/models", &["csv"]);
     seeds.extend(texts(&["a,b\n1,x\n,\"y, z\"\n", "\u{feff}a;b\r\n1;2\r\n", "a\n\n"]));

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use weir_sdk::Model;
+use weir_sdk::proto::json::{JsonError, Kind, Reader};
 use weir_sdk::proto::{Data, DataType, Error, Signature, Tensor, TensorSpec};
 
 use self::forest::Forest;
@@ -34,6 +35,10 @@ impl Runtime for Xgboost {
 
     fn extensions(&self) -> &'static [&'static str] {
         &["bst", "json", "ubj"]
+    }
+
+    fn recognizes(&self, head: &[u8]) -> bool {
+        begins(head)
     }
 
     fn load(&self, file: &Path, _options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
@@ -96,6 +101,25 @@ fn read(bytes: &[u8]) -> Result<Booster, Fault> {
             advice: "load it with XGBoost 1.6 to 3.0 and write it with `booster.save_model(\"model.ubj\")`",
         }),
     }
+}
+
+/// Returns whether a file begins as XGBoost's do: UBJSON, or JSON with a key that no other framework's has.
+fn begins(head: &[u8]) -> bool {
+    let mut bytes = head.iter().filter(|it| !it.is_ascii_whitespace());
+    if let (Some(b'{'), Some(b'L' | b'l' | b'I' | b'i' | b'U')) = (bytes.next(), bytes.next()) {
+        return true;
+    }
+    let mut reader = Reader::new(head);
+    let mut begin = || -> Result<bool, JsonError> {
+        reader.begin_object()?;
+        Ok(match reader.next_key()?.as_deref() {
+            Some("learner") => true,
+            // Of LightGBM it is a text.
+            Some("version") => reader.peek()? == Kind::Array,
+            _ => false,
+        })
+    };
+    begin().unwrap_or(false)
 }
 
 impl Booster {
