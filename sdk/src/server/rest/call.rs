@@ -45,7 +45,7 @@ pub(super) async fn serve(app: &App, target: Target, request: Request) -> Respon
 }
 
 async fn read(app: &App, target: Target, headers: &HeaderMap, body: Body) -> Result<Call, Error> {
-    let context = Context::of(headers)?;
+    let context = Context::of(headers, &app.travellers)?;
     let body = app.read(body, &context).await?;
     let json_length = match (target.face, headers.get(JSON_LENGTH)) {
         (Face::V2, Some(told)) => Some(json_length(told, body.len())?),
