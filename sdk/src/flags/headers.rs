@@ -78,6 +78,11 @@ impl HeaderList {
         }
     }
 
+    /// Returns whether every entry of another list is among its own.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.iter().all(|pattern| self.0.contains(pattern))
+    }
+
     /// Returns whether it names a header to be propagated. What never travels is named by no list, and secrets only by their
     /// whole names.
     pub fn lets(&self, name: &str) -> bool {
