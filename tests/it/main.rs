@@ -7,6 +7,7 @@ mod compose;
 mod fuzz;
 mod grpc;
 mod harness;
+mod headers;
 mod hop;
 mod mistakes;
 mod readme;
