@@ -9,6 +9,7 @@ mod grpc;
 mod harness;
 mod headers;
 mod hop;
+mod limits;
 mod mistakes;
 mod readme;
 mod registry;

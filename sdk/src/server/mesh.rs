@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use prost::Message;
 use weir_proto::generated::mesh as wire;
@@ -24,17 +25,25 @@ pub(super) struct Front {
     /// Absent where no mesh calls are served.
     mesh: Option<Arc<App>>,
     router: axum::Router,
+    /// How long an HTTP/2 client may leave an answer; `None` where nobody comes in but our own.
+    patience: Option<Duration>,
 }
 
 impl Front {
     /// Of a port for REST and gRPC.
     pub(super) fn faces(app: Arc<App>, router: axum::Router) -> Self {
-        Self { mesh: Some(app), router }
+        let patience = Some(app.limits.write_timeout);
+        Self { mesh: Some(app), router, patience }
+    }
+
+    /// The same for peers on this host.
+    pub(super) fn local(self) -> Self {
+        Self { patience: None, ..self }
     }
 
     /// Of the admin port.
     pub(super) fn admin(router: axum::Router) -> Self {
-        Self { mesh: None, router }
+        Self { mesh: None, router, patience: None }
     }
 }
 
@@ -61,14 +70,16 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             return Box::pin(tower::Service::call(&mut self.router.clone(), request.map(Body::new)));
         };
         let app = Arc::clone(app);
+        // A client of HTTP/1.1 that takes nothing stalls its connection, which tells.
+        let patience = self.patience.filter(|_| request.version() == Version::HTTP_2);
         if request.uri().path().starts_with(PATHS) {
-            return Box::pin(async move { Ok(in_pieces(app.mesh(request).await, app.limits.write_timeout)) });
+            return Box::pin(async move { Ok(in_pieces(app.mesh(request).await, patience)) });
         }
         if !app.switches.grpc && is_clients_grpc(&request) {
             return Box::pin(std::future::ready(Ok(no_grpc(&app))));
         }
         let work = tower::Service::call(&mut self.router.clone(), request.map(Body::new));
-        Box::pin(async move { work.await.map(|response| in_pieces(response, app.limits.write_timeout)) })
+        Box::pin(async move { work.await.map(|response| in_pieces(response, patience)) })
     }
 }
 

@@ -60,10 +60,11 @@ impl Server {
         let front = Front::faces(Arc::clone(&app), rest::router(Arc::clone(&app)));
         let mut tasks = Vec::with_capacity(3);
         let (http, grpc, admin) = (sockets.http_addr(), sockets.grpc_addr(), sockets.admin_addr());
-        let faces = sockets.faces.into_iter().map(Listener::Tcp).chain(sockets.unix.map(Listener::Unix));
+        let local = sockets.unix.map(|it| (Listener::Unix(it), front.clone().local()));
+        let faces = sockets.faces.into_iter().map(|it| (Listener::Tcp(it), front.clone())).chain(local);
         let doors = Doors::new(&app.limits);
-        for listener in faces {
-            tasks.push(tokio::spawn(listen::serve(listener, front.clone(), doors.clone(), stopping.clone())));
+        for (listener, front) in faces {
+            tasks.push(tokio::spawn(listen::serve(listener, front, doors.clone(), stopping.clone())));
         }
         if let Some(listener) = sockets.admin {
             let front = Front::admin(admin::router(Arc::clone(&app)));

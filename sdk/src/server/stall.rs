@@ -16,8 +16,9 @@ use tokio::time::Sleep;
 
 /// The bytes that tell which version of HTTP a client speaks.
 const PREFACE: usize = 24;
-/// Answers of more bytes are given out in pieces of so many: what is handed over whole cannot be taken back.
-const PIECE: usize = 64 << 10;
+/// Answers of more bytes are given out in pieces of so many: what is handed over whole cannot be taken back. To copy a piece
+/// costs little beside what the network's own copies do, and nothing for answers of the usual size.
+const PIECE: usize = 256 << 10;
 
 /// A connection that must begin to speak in time, and must take what is written to it.
 ///
@@ -105,11 +106,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 /// Gives a large answer out in pieces, and lets go of what is left when its client has taken none for too long.
 ///
 /// An HTTP/2 client can stop one stream and keep its connection alive, so the connection does not tell.
-pub(super) fn in_pieces(response: Response<Body>, timeout: Duration) -> Response<Body> {
-    if response.body().size_hint().lower() <= PIECE as u64 {
-        return response;
+pub(super) fn in_pieces(response: Response<Body>, timeout: Option<Duration>) -> Response<Body> {
+    match timeout {
+        Some(timeout) if response.body().size_hint().lower() > PIECE as u64 => {
+            response.map(|body| Body::new(Pieces::new(body, timeout)))
+        }
+        Some(_) | None => response,
     }
-    response.map(|body| Body::new(Pieces::new(body, timeout)))
 }
 
 /// The pieces of one answer.
@@ -185,7 +188,8 @@ impl HttpBody for Pieces {
                 other => return Poll::Ready(other),
             }
         }
-        let piece = data.split_to(data.len().min(PIECE));
+        // A copy: a slice would keep the whole answer for as long as it waits to be sent.
+        let piece = Bytes::copy_from_slice(&data.split_to(data.len().min(PIECE)));
         left.taken.fetch_add(1, Ordering::Relaxed);
         let still = self.hint.lower().saturating_sub(piece.len() as u64);
         self.hint = match self.hint.exact() {
@@ -219,11 +223,11 @@ mod tests {
     #[tokio::test]
     async fn a_large_answer_comes_whole_and_what_nobody_takes_is_let_go() {
         let whole = Bytes::from(vec![7; 3 * PIECE + 1]);
-        let body = in_pieces(Response::new(Body::from(whole.clone())), SOON).into_body();
+        let body = in_pieces(Response::new(Body::from(whole.clone())), Some(SOON)).into_body();
         assert_eq!(body.size_hint().exact(), Some(whole.len() as u64));
         assert_eq!(body.collect().await.unwrap().to_bytes(), whole);
 
-        let mut body = in_pieces(Response::new(Body::from(whole.clone())), SOON).into_body();
+        let mut body = in_pieces(Response::new(Body::from(whole.clone())), Some(SOON)).into_body();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE);
         let until = std::time::Instant::now() + Duration::from_secs(10);
         // The bytes are shared with `whole` alone once the answer has let go of its part.
