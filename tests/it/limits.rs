@@ -298,7 +298,15 @@ async fn a_client_that_never_reads_its_answer_holds_nothing_for_ever() {
     wait_for(LATE, || async { held.load(Ordering::Relaxed) == 1 }).await;
     wait_for(LATE, free).await;
 
-    // Over HTTP/2 a client can leave one answer and go on with others on the same connection.
+    // Over HTTP/2 a client can leave one answer and go on with others on the same connection; so it can over gRPC.
+    let mut grpc = handshake(running.http).await;
+    let request = http::Request::post("http://x/inference.GRPCInferenceService/ModelInfer");
+    let request =
+        request.header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap();
+    let (called, mut body) = grpc.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(b"\0\0\0\0\x03\x0a\x01m"), true).unwrap();
+    let mut called = called.await.unwrap().into_body();
+
     let mut h2 = handshake(running.http).await;
     let (answer, mut body) = h2.send_request(post_h2().body(()).unwrap(), false).unwrap();
     body.send_data(Bytes::from_static(BODY.as_bytes()), true).unwrap();
@@ -307,6 +315,19 @@ async fn a_client_that_never_reads_its_answer_holds_nothing_for_ever() {
     wait_for(LATE, free).await;
     let live = http::Request::get("http://x/v2/health/live").body(()).unwrap();
     assert_eq!(status_h2(&mut h2, live).await, 200);
+
+    // The call was first, so its time is up as well: whoever begins to read now gets what was on its way, and an error.
+    let mut got = 0;
+    let ended = loop {
+        match called.data().await {
+            Some(Ok(data)) => {
+                got += data.len();
+                called.flow_control().release_capacity(data.len()).unwrap();
+            }
+            other => break other,
+        }
+    };
+    assert!(matches!(ended, Some(Err(_))) && got < 64 << 20, "{got} bytes, then {ended:?}");
 
     // And whoever reads, gets it all.
     let whole = client().post(format!("http://{}/v1/models/m:predict", running.http)).body(BODY).send().await;

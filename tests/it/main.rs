@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod compose;
+mod flags;
 mod fuzz;
 mod grpc;
 mod harness;

@@ -14,6 +14,7 @@ use weir_proto::oip::{self, Contents};
 use weir_proto::{Code, Error, Face};
 
 use super::app::App;
+use super::stall::Large;
 use crate::grpc::status_of;
 use crate::{BoxFuture, Call, Payload, TensorSpec, Verb};
 
@@ -39,10 +40,7 @@ impl Service {
             }};
         }
         match request.uri().path().rsplit('/').next().unwrap_or_default() {
-            "ModelInfer" => {
-                let method = Unary(move |request: Request<Bytes>| infer(Arc::clone(&app), request));
-                serve_unary(method, RawCodec, limit, request).await
-            }
+            "ModelInfer" => serve_unary(Infer(app), RawCodec, limit, request).await,
             "ServerLive" => unary!(wire::ServerLiveRequest, server_live),
             "ServerReady" => unary!(wire::ServerReadyRequest, server_ready),
             "ModelReady" => unary!(wire::ModelReadyRequest, model_ready),
@@ -50,6 +48,27 @@ impl Service {
             "ModelMetadata" => unary!(wire::ModelMetadataRequest, model_metadata),
             _ => not_offered(&app, request.uri().path()),
         }
+    }
+}
+
+/// The method `ModelInfer`.
+struct Infer(Arc<App>);
+
+impl UnaryService<Bytes> for Infer {
+    type Response = Bytes;
+    type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let app = Arc::clone(&self.0);
+        Box::pin(async move {
+            let answer = infer(app, request).await?;
+            let large = Large::of(&answer);
+            let mut response = Response::new(answer);
+            if let Some(large) = large {
+                response.extensions_mut().insert(large);
+            }
+            Ok(response)
+        })
     }
 }
 
