@@ -50,9 +50,9 @@ pub struct ServerFlags {
     /// The most bytes a compressed request may be once it is decompressed [default: --max_body_bytes]
     #[arg(long = "max_decompressed_bytes", help_heading = LIMITS)]
     pub max_decompressed_bytes: Option<usize>,
-    /// Compress answers of more bytes than this for clients that accept it [default: never]
-    #[arg(long = "compress_over_bytes", help_heading = LIMITS)]
-    pub compress_over_bytes: Option<usize>,
+    /// Compress answers of more bytes than this for clients that accept it; 0 for never
+    #[arg(long = "compress_over_bytes", default_value_t = 16_384, help_heading = LIMITS)]
+    pub compress_over_bytes: usize,
     /// The most bytes a gRPC answer may have [default: --max_body_bytes]
     #[arg(long = "grpc_max_send_message_length", help_heading = LIMITS)]
     pub grpc_max_send_message_length: Option<usize>,
@@ -132,7 +132,7 @@ impl Default for ServerFlags {
             model_control_mode: ModelControl::default(),
             max_body_bytes: 104_857_600,
             max_decompressed_bytes: None,
-            compress_over_bytes: None,
+            compress_over_bytes: 16_384,
             grpc_max_send_message_length: None,
             grpc_max_receive_message_length: None,
             max_header_bytes: 65_536,

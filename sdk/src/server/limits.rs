@@ -12,7 +12,7 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// The most bytes a compressed body may be once it is decompressed.
     pub max_decompressed_bytes: usize,
-    /// Answers of more bytes are compressed for clients that accept it; `usize::MAX` for never.
+    /// Answers of more bytes are compressed for clients that accept it; 0 for never.
     pub compress_over_bytes: usize,
     /// The most bytes a gRPC answer may have.
     pub max_send_message: usize,
@@ -42,7 +42,7 @@ impl From<&ServerFlags> for Limits {
         Self {
             max_body_bytes: max,
             max_decompressed_bytes: flags.max_decompressed_bytes.unwrap_or(max),
-            compress_over_bytes: flags.compress_over_bytes.unwrap_or(usize::MAX),
+            compress_over_bytes: flags.compress_over_bytes,
             max_send_message: flags.grpc_max_send_message_length.unwrap_or(max),
             max_receive_message: flags.grpc_max_receive_message_length.unwrap_or(max),
             max_header_bytes: flags.max_header_bytes,
