@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
 use crate::Signature;
@@ -151,7 +151,19 @@ impl Context {
             }
         }
         context.deadline = deadline_of(timeout_ms, grpc_timeout)?;
+        if !travellers.propagate.is_empty() {
+            context.drop_of_connection(headers);
+        }
         Ok(context)
+    }
+
+    /// Drops the headers that the client says are for its own connection (RFC 9110, section 7.6.1).
+    fn drop_of_connection(&mut self, headers: &HeaderMap) {
+        for value in headers.get_all(header::CONNECTION) {
+            for option in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+                self.headers.retain(|(name, _)| !name.as_str().eq_ignore_ascii_case(option));
+            }
+        }
     }
 
     /// Returns a travelling header.
@@ -326,6 +338,25 @@ mod tests {
         for text in ["", "m", "100", "123456789m", "-1S", "1x", "é"] {
             assert_eq!(grpc_timeout(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_adds_another_takes_away_and_what_is_of_the_connection_stays() {
+        let mut headers = HeaderMap::new();
+        for name in ["traceparent", "b3", "authorization", "x-tenant-id", "x-tenant-hop", "x-weir-explaining"]
+        {
+            headers.insert(name, HeaderValue::from_static("v"));
+        }
+        headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive, X-Tenant-Hop"));
+        let travellers = Travellers {
+            propagate: HeaderList::to_propagate("x-*,authorization").unwrap(),
+            drop: HeaderList::to_drop("b3").unwrap(),
+        };
+        let context = Context::of(&headers, &travellers).unwrap();
+        let mut names: Vec<_> = context.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["authorization", "traceparent", "x-tenant-id"]);
+        assert!(!context.explaining);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use super::stall::Patient;
 use crate::repoll::Repoll;
 
 const WINDOW: u32 = 4 << 20;
+/// What a call between services may have in headers beyond what its client sent, and what HTTP/2 counts beyond their bytes.
+const HEADERS_BESIDE: u32 = 8 << 10;
 /// Requests of one HTTP/2 connection at once; a client that has more waits.
 const STREAMS: u32 = 1024;
 /// Requests of one HTTP/2 connection that were cancelled before they were looked at: a client that has more has its connection
@@ -169,7 +171,7 @@ fn connection_builder(limits: &Limits) -> auto::Builder<Eager> {
         .max_frame_size(256 << 10)
         .max_concurrent_streams(STREAMS)
         .max_pending_accept_reset_streams(RESETS)
-        .max_header_list_size(limits.max_header_bytes)
+        .max_header_list_size(limits.max_header_bytes + HEADERS_BESIDE)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

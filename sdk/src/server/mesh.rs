@@ -62,21 +62,22 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // A client of HTTP/1.1 that takes nothing stalls its connection, which tells.
+        let patience = self.patience.filter(|_| request.version() == Version::HTTP_2);
+        match &self.mesh {
+            Some(app) if request.uri().path().starts_with(PATHS) => {
+                let app = Arc::clone(app);
+                return Box::pin(async move { Ok(in_pieces(app.mesh(request).await, patience)) });
+            }
+            Some(app) if !app.switches.grpc && is_clients_grpc(&request) => {
+                return Box::pin(std::future::ready(Ok(no_grpc(app))));
+            }
+            Some(_) | None => {}
+        }
+        // Not of calls between services: those have what the client sent, and a few of their own.
         if request.headers().len() > MAX_HEADERS {
             let refused = too_many_headers(request.headers().len());
             return Box::pin(std::future::ready(Ok(refused)));
-        }
-        let Some(app) = &self.mesh else {
-            return Box::pin(tower::Service::call(&mut self.router.clone(), request.map(Body::new)));
-        };
-        let app = Arc::clone(app);
-        // A client of HTTP/1.1 that takes nothing stalls its connection, which tells.
-        let patience = self.patience.filter(|_| request.version() == Version::HTTP_2);
-        if request.uri().path().starts_with(PATHS) {
-            return Box::pin(async move { Ok(in_pieces(app.mesh(request).await, patience)) });
-        }
-        if !app.switches.grpc && is_clients_grpc(&request) {
-            return Box::pin(std::future::ready(Ok(no_grpc(&app))));
         }
         let work = tower::Service::call(&mut self.router.clone(), request.map(Body::new));
         Box::pin(async move { work.await.map(|response| in_pieces(response, patience)) })
