@@ -19,8 +19,6 @@ impl Default for DecodeLimits {
 impl DecodeLimits {
     /// How many elements a string counts for, whatever its length.
     pub const STRING: usize = 8;
-    /// The most inputs, and the most outputs, that a request may name: each takes a few bytes there and hundreds here.
-    pub(crate) const MANY: usize = 1 << 14;
 
     /// The most strings.
     pub fn strings(&self) -> usize {
@@ -32,18 +30,6 @@ impl DecodeLimits {
         if let crate::Data::Bytes(strings) = data {
             self.elements = self.elements.saturating_sub(strings.len() * Self::STRING);
         }
-    }
-
-    /// Checks how many entries a list of a request has.
-    ///
-    /// # Errors
-    /// `TooLarge` naming the list.
-    pub(crate) fn check_many(list: &str, count: usize) -> Result<(), crate::Error> {
-        if count <= Self::MANY {
-            return Ok(());
-        }
-        let message = format!("`{list}` has more than {} entries, which is the limit", Self::MANY);
-        Err(crate::Error::new(crate::Code::TooLarge, message))
     }
 
     /// Checks what the shape of a tensor claims, before anything is allocated for it.

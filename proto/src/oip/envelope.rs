@@ -45,6 +45,8 @@ pub fn envelope(body: &Bytes) -> Result<Envelope, Error> {
     Ok(envelope)
 }
 
+/// The most tensors, and the most parameters, that a message may have: each takes two bytes there and hundreds here.
+const MANY: usize = 1 << 14;
 const INPUTS: u64 = 5;
 const OUTPUTS: u64 = 6;
 const RAW: u64 = 7;
@@ -70,34 +72,50 @@ pub(super) fn check(body: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
                 many += usize::from(field == parameters);
                 if number == INPUTS && field == CONTENTS {
                     let mut contents = Fields(value);
-                    while let Some((field, value)) = contents.next()? {
+                    while let Some((field, _)) = contents.next()? {
                         strings += usize::from(field == BYTES_CONTENTS);
-                        check_packed(field, value, limits)?;
                     }
                 }
             }
         }
     }
-    if many > DecodeLimits::MANY {
-        let message =
-            format!("the message has {many} tensors and parameters, the limit is {}", DecodeLimits::MANY);
+    if many > MANY {
+        let message = format!("the message has {many} tensors and parameters, the limit is {MANY}");
         return Err(Error::new(Code::TooLarge, message));
     }
-    if strings > limits.strings() {
-        let message = format!("the inputs have {strings} strings, the limit is {}", limits.strings());
+    if strings > limits.elements {
+        let message = format!("the inputs have {strings} elements, the limit is {}", limits.elements);
         return Err(Error::new(Code::TooLarge, message));
     }
     Ok(())
 }
 
-/// Checks numbers in one run: an integer of one byte there takes eight here. A short run is not looked at.
-fn check_packed(field: u64, value: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
-    if value.len() <= limits.elements {
+/// Checks runs of numbers, before anything is allocated for them: an integer of one byte there takes eight here. Where the whole
+/// message is short nothing is looked at.
+///
+/// # Errors
+/// As for [`check`].
+pub(super) fn check_runs(body: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
+    if body.len() <= limits.elements {
         return Ok(());
     }
+    let mut fields = Fields(body);
+    while let Some((number, value)) = fields.next()? {
+        let mut input = Fields(if number == INPUTS { value } else { &[] });
+        while let Some((field, value)) = input.next()? {
+            let mut contents = Fields(if field == 5 { value } else { &[] });
+            while let Some((field, value)) = contents.next()? {
+                check_run(field, value, limits)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_run(field: u64, value: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
     let count = match field {
         // Booleans and integers: the last byte of each is below 128.
-        1..=5 => value.iter().filter(|it| **it < 0x80).count(),
+        1..=5 if value.len() > limits.elements => value.iter().filter(|it| **it < 0x80).count(),
         6 => value.len() / 4,
         7 => value.len() / 8,
         _ => 0,

@@ -33,7 +33,9 @@ pub enum Contents {
 /// # Errors
 /// `InvalidInput` telling the input, what was met and what was expected; `TooLarge` for what is over a limit.
 pub fn decode_request(body: Bytes, limits: &DecodeLimits) -> Result<InferRequest, Error> {
-    envelope::check(&body, limits)?;
+    // What is counted there are strings.
+    envelope::check(&body, &DecodeLimits { elements: limits.strings(), ..*limits })?;
+    envelope::check_runs(&body, limits)?;
     let message = ModelInferRequest::decode(body)
         .map_err(|error| Error::invalid(format!("not an inference.ModelInferRequest: {error}")))?;
     request_of(message, limits)
@@ -283,6 +285,27 @@ fn parameters_to(parameters: Parameters) -> ParameterMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_message_would_take_is_limited_before_it_is_decoded() {
+        let limits = DecodeLimits { elements: 16, ..DecodeLimits::default() };
+        let code = |contents: InferTensorContents, shape: i64, datatype: &str| {
+            let mut input = InferInputTensor::default();
+            (input.shape, input.datatype) = (vec![shape], datatype.to_owned());
+            input.contents = Some(contents);
+            let message = ModelInferRequest { inputs: vec![input], ..ModelInferRequest::default() };
+            super::decode_request(message.encode_to_vec().into(), &limits).map(|_| ()).map_err(|it| it.code)
+        };
+        let integers = |count| InferTensorContents { int64_contents: vec![7; count], ..Default::default() };
+        let floats = |count| InferTensorContents { fp32_contents: vec![7.0; count], ..Default::default() };
+        let strings =
+            |count| InferTensorContents { bytes_contents: vec![Bytes::new(); count], ..Default::default() };
+        assert_eq!(code(integers(16), 16, "INT64"), Ok(()));
+        assert_eq!(code(integers(17), 17, "INT64"), Err(Code::TooLarge));
+        assert_eq!(code(floats(17), 17, "FP32"), Err(Code::TooLarge));
+        assert_eq!(code(strings(2), 2, "BYTES"), Ok(()));
+        assert_eq!(code(strings(3), 3, "BYTES"), Err(Code::TooLarge));
+    }
 
     fn decode_request(body: Bytes) -> Result<InferRequest, Error> {
         super::decode_request(body, &DecodeLimits::default())

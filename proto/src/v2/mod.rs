@@ -71,7 +71,6 @@ fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draf
                 let mut drafts: Vec<Draft> = Vec::new();
                 let mut limits = *limits;
                 while reader.next_element()? {
-                    DecodeLimits::check_many("inputs", drafts.len() + 1)?;
                     let draft = input(&mut reader, &limits)?;
                     if let Some(data) = &draft.data {
                         limits.spend(data);
@@ -115,7 +114,6 @@ fn outputs(reader: &mut Reader<'_>) -> Result<Vec<RequestedOutput>, Error> {
     let mut outputs = Vec::new();
     list(reader, "outputs")?;
     while reader.next_element()? {
-        DecodeLimits::check_many("outputs", outputs.len() + 1)?;
         object(reader, "an entry of `outputs`")?;
         let mut output = RequestedOutput { name: String::new(), parameters: Parameters::default() };
         while let Some(key) = reader.next_key()? {
