@@ -307,7 +307,11 @@ mod tests {
             (r#""id": "1","#, "", "the event has no attribute `id`"),
             (r#""subject""#, r#""id""#, "attribute `id` is there twice"),
             (r#""data":"#, r#""date":"#, "the event has no data; expected a request in `data`"),
-            (r#""none": null"#, r#""data_base64": """#, "the event has data twice, in `data` or `data_base64`"),
+            (
+                r#""none": null"#,
+                r#""data_base64": """#,
+                "the event has data twice, in `data` or `data_base64`",
+            ),
         ] {
             assert!(EVENT.contains(from));
             let refused = read(&EVENT.replacen(from, to, 1)).unwrap_err();

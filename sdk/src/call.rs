@@ -112,6 +112,14 @@ impl Context {
     /// # Errors
     /// `InvalidInput` when a timeout header cannot be read.
     pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        Self::beside(headers, |_, _| {})
+    }
+
+    /// The same, and tells `other` of every header that does not travel.
+    pub(crate) fn beside<'h>(
+        headers: &'h HeaderMap,
+        mut other: impl FnMut(&'h HeaderName, &'h HeaderValue),
+    ) -> Result<Self, Error> {
         let mut context = Self::default();
         let (mut timeout_ms, mut grpc_timeout) = (None, None);
         // One walk over the few headers there are, in place of a look-up for each of those there might be.
@@ -123,7 +131,7 @@ impl Context {
                 text if TRAVELLERS.contains(&text) && context.header(name).is_none() => {
                     context.headers.push((name.clone(), value.clone()));
                 }
-                _ => {}
+                _ => other(name, value),
             }
         }
         context.deadline = deadline_of(timeout_ms, grpc_timeout)?;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use clap::{Args, Command};
 
+use crate::server::Events;
+
 /// The environment a service is built in: passed in, so that several services live in one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Env(BTreeMap<String, String>);
@@ -134,6 +136,9 @@ pub struct ServerFlags {
     /// Drain when standard input ends: how a supervisor's children know that it is gone
     #[arg(long = "until_stdin_ends", hide = true)]
     pub until_stdin_ends: bool,
+    /// How CloudEvents are answered; the environment says it, no flag does.
+    #[arg(skip)]
+    pub events: Events,
 }
 
 impl ServerFlags {
@@ -150,6 +155,7 @@ impl ServerFlags {
             lame_duck_seconds: 0.0,
             grace_seconds: 30.0,
             until_stdin_ends: false,
+            events: Events::default(),
         }
     }
 }

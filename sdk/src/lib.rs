@@ -28,7 +28,7 @@ pub use flags::{Env, Launch, ServerFlags};
 pub use metrics::Metrics;
 pub use model::Model;
 pub use run::{BuildError, Service, main};
-pub use server::{Drain, Limits, Running, Server, Sockets};
+pub use server::{Drain, Events, Limits, Running, Server, Sockets};
 pub use transform::{Implements, Transform};
 pub use weir_proto as proto;
 pub use weir_proto::{

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use weir_proto::{Code, Error, Face};
 
-use super::{Limits, body, catch};
+use super::{Events, Limits, body, catch};
 use crate::call::REQUEST_ID;
 use crate::id::Ids;
 use crate::metrics::InFlight;
@@ -23,13 +23,15 @@ pub(super) struct App {
     pub(super) handle: Arc<dyn Handle>,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
+    pub(super) events: Events,
     ids: Ids,
     draining: AtomicBool,
 }
 
 impl App {
     pub(super) fn new(handle: Arc<dyn Handle>, limits: Limits, metrics: Metrics) -> Self {
-        Self { handle, limits, metrics, ids: Ids::default(), draining: AtomicBool::new(false) }
+        let (ids, draining) = (Ids::default(), AtomicBool::new(false));
+        Self { handle, limits, metrics, events: Events::default(), ids, draining }
     }
 
     pub(super) fn drain(&self) {
@@ -75,6 +77,11 @@ impl App {
     pub(super) async fn repository(&self, verb: RepositoryVerb, model: &str) -> Result<(), Error> {
         let work = catch::panics(self.handle.repository(verb, model));
         work.await.map_err(|error| error.or_origin(self.handle.component()))
+    }
+
+    /// Returns an id that nothing else has, in the shape of a UUID.
+    pub(super) fn new_id(&self) -> String {
+        self.ids.next()
     }
 
     /// Gives a call that came without one a request id.

@@ -4,6 +4,7 @@ mod admin;
 mod app;
 mod body;
 mod catch;
+mod encoding;
 mod inference;
 mod listen;
 mod mesh;
@@ -24,11 +25,17 @@ use app::App;
 use listen::Listener;
 use mesh::Front;
 
+pub use rest::Events;
+
 /// Limits that hold before memory is spent.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// The most bytes a body may have.
     pub max_body_bytes: usize,
+    /// The most bytes that the compressed body of a REST request may give.
+    pub max_decompressed_bytes: usize,
+    /// How long an answer over REST must be to be compressed for a client that takes it; 0 for never.
+    pub compress_over_bytes: usize,
     /// The most requests served at once.
     pub max_in_flight: usize,
     /// What decoding a body may cost.
@@ -39,6 +46,8 @@ impl From<&ServerFlags> for Limits {
     fn from(flags: &ServerFlags) -> Self {
         Self {
             max_body_bytes: flags.max_body_bytes,
+            max_decompressed_bytes: flags.max_body_bytes,
+            compress_over_bytes: 16 << 10,
             max_in_flight: flags.max_in_flight,
             decode: DecodeLimits::default(),
         }
@@ -47,19 +56,27 @@ impl From<&ServerFlags> for Limits {
 
 /// A component, ready to be served.
 pub struct Server {
-    app: Arc<App>,
+    app: App,
 }
 
 impl Server {
     /// Puts a component behind a server.
     pub fn new(handle: Arc<dyn Handle>, limits: Limits, metrics: Metrics) -> Self {
-        Self { app: Arc::new(App::new(handle, limits, metrics)) }
+        Self { app: App::new(handle, limits, metrics) }
+    }
+
+    /// Answers CloudEvents as the environment says.
+    #[must_use]
+    pub fn events(mut self, events: Events) -> Self {
+        self.app.events = events;
+        self
     }
 
     /// Serves on sockets that are bound already.
     pub fn start(self, sockets: Sockets) -> Running {
+        let app = Arc::new(self.app);
         let (stop, stopping) = watch::channel(false);
-        let front = Front::faces(Arc::clone(&self.app), rest::router(Arc::clone(&self.app)));
+        let front = Front::faces(Arc::clone(&app), rest::router(Arc::clone(&app)));
         let mut tasks = Vec::with_capacity(3);
         let (http, grpc, admin) = (sockets.http_addr(), sockets.grpc_addr(), sockets.admin_addr());
         let faces = sockets.faces.into_iter().map(Listener::Tcp).chain(sockets.unix.map(Listener::Unix));
@@ -67,10 +84,10 @@ impl Server {
             tasks.push(tokio::spawn(listen::serve(listener, front.clone(), stopping.clone())));
         }
         if let Some(listener) = sockets.admin {
-            let front = Front::admin(admin::router(Arc::clone(&self.app)));
+            let front = Front::admin(admin::router(Arc::clone(&app)));
             tasks.push(tokio::spawn(listen::serve(Listener::Tcp(listener), front, stopping)));
         }
-        Running { app: self.app, http, grpc, admin, stop, tasks }
+        Running { app, http, grpc, admin, stop, tasks }
     }
 }
 
