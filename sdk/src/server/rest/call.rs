@@ -152,7 +152,9 @@ async fn respond(
     }
     let mut response = answer(payload);
     let headers = response.headers_mut();
-    headers.extend(event);
+    for (name, value) in event {
+        headers.insert(name, value);
+    }
     if let Some(coding) = coding {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
