@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 pub mod face;
 pub mod form;
+pub mod half;
 pub mod infer;
 pub mod json;
 pub mod limits;
