@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use weir_proto::{Code, Error};
 
 /// What is compressed or decompressed between two looks at whether the caller is still there; more than this is not done on a
-/// thread that moves bytes, where it takes about a millisecond.
+/// thread that moves bytes, where it takes a millisecond or two.
 const STEP: usize = 256 << 10;
 
 /// The encodings that are read and written, as a header's value.
@@ -407,6 +407,24 @@ mod tests {
         assert!(!is_zlib(&raw));
         let back = decompress(Coding::Deflate, raw.into(), 1 << 20).await.unwrap();
         assert_eq!(&*back, parts[0]);
+    }
+
+    #[tokio::test]
+    async fn work_ends_when_nobody_waits_for_it() {
+        let (told, heard) = oneshot::channel();
+        let mut work = Box::pin(apart(move |wanted| {
+            while wanted() {
+                std::thread::yield_now();
+            }
+            told.send(()).unwrap();
+        }));
+        tokio::select! {
+            biased;
+            _ = &mut work => panic!("it ended while somebody waited"),
+            () = std::future::ready(()) => {}
+        }
+        drop(work);
+        tokio::time::timeout(std::time::Duration::from_secs(20), heard).await.unwrap().unwrap();
     }
 
     #[test]
