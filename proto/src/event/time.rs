@@ -70,7 +70,7 @@ fn two(tens: u8, ones: u8) -> Option<u32> {
 }
 
 fn days_of(year: u32, month: u32) -> Option<u32> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(if year.is_multiple_of(100) { 400 } else { 4 });
     match month {
         4 | 6 | 9 | 11 => Some(30),
         2 => Some(28 + u32::from(leap)),

@@ -307,14 +307,14 @@ fn broken(coding: Coding, error: &io::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn headers(name: http::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &http::HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|it| (name.clone(), HeaderValue::from_str(it).unwrap())).collect()
     }
 
     #[test]
     fn a_request_has_one_encoding_that_is_known() {
         let of = |values: &[&str]| {
-            Coding::of_request(&headers(header::CONTENT_ENCODING, values)).map_err(|it| it.message)
+            Coding::of_request(&headers(&header::CONTENT_ENCODING, values)).map_err(|it| it.message)
         };
         assert_eq!(of(&["gzip"]), Ok(Some(Coding::Gzip)));
         assert_eq!(of(&["X-Gzip, identity"]), Ok(Some(Coding::Gzip)));
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn wishes_are_weighed() {
-        let of = |text: &str| Coding::of_answer(&headers(header::ACCEPT_ENCODING, &[text]), 100, 10);
+        let of = |text: &str| Coding::of_answer(&headers(&header::ACCEPT_ENCODING, &[text]), 100, 10);
         for text in
             ["gzip", "x-gzip", "deflate, gzip", "*", "br, gzip;q=0.5", "deflate;q=0.3, *", "gzip;q=1.000"]
         {
@@ -340,12 +340,12 @@ mod tests {
         {
             assert_eq!(of(text), None, "{text}");
         }
-        let short = |text: &str| Coding::of_answer(&headers(header::ACCEPT_ENCODING, &[text]), 10, 10);
+        let short = |text: &str| Coding::of_answer(&headers(&header::ACCEPT_ENCODING, &[text]), 10, 10);
         assert_eq!(
             [short("gzip"), short("gzip, *;q=0"), short("gzip, identity;q=0")],
             [None, Some(Coding::Gzip), Some(Coding::Gzip)]
         );
-        assert_eq!(Coding::of_answer(&headers(header::ACCEPT_ENCODING, &["gzip"]), 100, 0), None);
+        assert_eq!(Coding::of_answer(&headers(&header::ACCEPT_ENCODING, &["gzip"]), 100, 0), None);
     }
 
     /// Bytes that compress, but not to nothing.
