@@ -256,8 +256,9 @@ async fn nothing_but_answers_is_compressed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn binary_tensors_travel_compressed_both_ways() {
     let mesh = mesh("deploy/samples/iris.yaml").await;
-    let url = format!("http://{}/v2/models/iris/infer", mesh.http());
-    for count in [1_usize, 2000] {
+    let alone = crate::events::predictor(weir_sdk::Env::default()).await;
+    for (address, count) in [(mesh.http(), 1_usize), (mesh.http(), 2000), (alone.http, 2000)] {
+        let url = format!("http://{address}/v2/models/iris/infer");
         let bytes: Vec<u8> =
             [6.8_f64, 2.8, 4.8, 1.4].repeat(count).iter().flat_map(|it| it.to_le_bytes()).collect();
         let head = json!({

@@ -38,7 +38,8 @@ fn assert_fresh(id: &str, time: &str) {
     assert!(weir_sdk::proto::event::is_timestamp(time) && time.ends_with('Z'), "{time}");
 }
 
-async fn predictor(env: Env) -> weir_sdk::Running {
+/// Starts the iris sample's predictor without the rest of the sample.
+pub(crate) async fn predictor(env: Env) -> weir_sdk::Running {
     let folder = root().join("deploy/samples/models/iris").display().to_string();
     let args = ["--model_name", "iris", "--model_format", "sklearn", "--model_dir", &folder];
     let launch = Launch { args: args.map(str::to_owned).to_vec(), env };

@@ -79,9 +79,10 @@ impl Signs {
         }
     }
 
+    /// Looks at a content type. Where there are several the first of events counts.
     pub(super) fn content_type(&mut self, value: &HeaderValue) {
         let begins = value.as_bytes().get(..FAMILY.len());
-        self.structured = begins.is_some_and(|it| it.eq_ignore_ascii_case(FAMILY.as_bytes()));
+        self.structured |= begins.is_some_and(|it| it.eq_ignore_ascii_case(FAMILY.as_bytes()));
     }
 
     /// Returns how the request is an event. The content type decides, as the specification says; of the headers all must be
@@ -91,8 +92,11 @@ impl Signs {
     /// `Unsupported` for a format other than JSON, and for several events in one body.
     pub(super) fn mode(self, headers: &HeaderMap) -> Result<Option<Mode>, Error> {
         if self.structured {
-            let text = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-            let essence = text.split(';').next().unwrap_or_default().trim();
+            let texts = headers.get_all(header::CONTENT_TYPE).into_iter().filter_map(|it| it.to_str().ok());
+            let mut essences = texts.map(|it| it.split(';').next().unwrap_or_default().trim());
+            let of_events =
+                |it: &&str| it.get(..FAMILY.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(FAMILY));
+            let essence = essences.find(of_events).unwrap_or_default();
             if essence.eq_ignore_ascii_case(STRUCTURED) {
                 return Ok(Some(Mode::Structured));
             }
