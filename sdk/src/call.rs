@@ -115,7 +115,7 @@ impl Context {
         Self::beside(headers, |_, _| {})
     }
 
-    /// The same, and tells `other` of every header that does not travel.
+    /// The same, and tells `other` of every header but those of the time limit.
     pub(crate) fn beside<'h>(
         headers: &'h HeaderMap,
         mut other: impl FnMut(&'h HeaderName, &'h HeaderValue),
@@ -128,10 +128,12 @@ impl Context {
                 "x-request-timeout-ms" => timeout_ms = Some(value),
                 "grpc-timeout" => grpc_timeout = Some(value),
                 "x-weir-explaining" => context.explaining = true,
-                text if TRAVELLERS.contains(&text) && context.header(name).is_none() => {
-                    context.headers.push((name.clone(), value.clone()));
+                text => {
+                    if TRAVELLERS.contains(&text) && context.header(name).is_none() {
+                        context.headers.push((name.clone(), value.clone()));
+                    }
+                    other(name, value);
                 }
-                _ => other(name, value),
             }
         }
         context.deadline = deadline_of(timeout_ms, grpc_timeout)?;
