@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
 use crate::Signature;
+use crate::flags::HeaderList;
 
 /// A boxed future, as trait objects need them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -81,7 +82,7 @@ impl Call {
 pub struct Context {
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// Headers that travel everywhere: `x-request-id`, the W3C trace headers, b3.
+    /// Headers that travel: `x-request-id`, the W3C trace headers, b3, and what the service's [`Travellers`] add.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The call is a question of an explainer, not a user's: it is not logged or counted as traffic.
     pub explaining: bool,
@@ -94,8 +95,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that marks an explainer's questions.
 pub const EXPLAINING: HeaderName = HeaderName::from_static("x-weir-explaining");
 
-/// The headers that travel through every hop.
-const TRAVELLERS: [&str; 8] = [
+/// The headers that travel through every hop, unless they are dropped by name.
+const TRAVELLERS: [&str; 9] = [
     "x-request-id",
     "traceparent",
     "tracestate",
@@ -104,20 +105,45 @@ const TRAVELLERS: [&str; 8] = [
     "x-b3-spanid",
     "x-b3-parentspanid",
     "x-b3-sampled",
+    "x-b3-flags",
 ];
 
+/// Which headers travel on with a call: those of every trace, and what is added to or taken from them.
+#[derive(Debug, Clone, Default)]
+pub struct Travellers {
+    /// More that travel.
+    pub propagate: HeaderList,
+    /// What does not travel, whatever else is said.
+    pub drop: HeaderList,
+}
+
+impl Travellers {
+    /// Returns whether a header travels.
+    pub fn lets(&self, name: &str) -> bool {
+        (TRAVELLERS.contains(&name) || self.propagate.lets(name)) && !self.drop.drops(name)
+    }
+}
+
+impl From<&crate::ServerFlags> for Travellers {
+    fn from(flags: &crate::ServerFlags) -> Self {
+        Self { propagate: flags.propagate_headers.clone(), drop: flags.drop_headers.clone() }
+    }
+}
+
 impl Context {
-    /// Reads what travels out of a request's headers.
+    /// Reads what travels out of a request's headers. The mark of an explainer's questions is not among it: only calls
+    /// between services have it.
     ///
     /// # Errors
     /// `InvalidInput` when a timeout header cannot be read.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        Self::beside(headers, |_, _| {})
+    pub fn of(headers: &HeaderMap, travellers: &Travellers) -> Result<Self, Error> {
+        Self::beside(headers, travellers, |_, _| {})
     }
 
     /// The same, and tells `other` of every header but those of the time limit.
     pub(crate) fn beside<'h>(
         headers: &'h HeaderMap,
+        travellers: &Travellers,
         mut other: impl FnMut(&'h HeaderName, &'h HeaderValue),
     ) -> Result<Self, Error> {
         let mut context = Self::default();
@@ -127,9 +153,10 @@ impl Context {
             match name.as_str() {
                 "x-request-timeout-ms" => timeout_ms = Some(value),
                 "grpc-timeout" => grpc_timeout = Some(value),
-                "x-weir-explaining" => context.explaining = true,
+                // Of what identifies a request or its trace there is one; anything else may be written in several lines.
+                "x-request-id" | "traceparent" | "b3" if context.header(name).is_some() => {}
                 text => {
-                    if TRAVELLERS.contains(&text) && context.header(name).is_none() {
+                    if travellers.lets(text) {
                         context.headers.push((name.clone(), value.clone()));
                     }
                     other(name, value);
@@ -320,7 +347,7 @@ mod tests {
         for name in ["x-request-id", "traceparent", "authorization", "cookie", "b3"] {
             headers.insert(name, HeaderValue::from_static("v"));
         }
-        let context = Context::of(&headers).unwrap();
+        let context = Context::of(&headers, &Travellers::default()).unwrap();
         let names: Vec<_> = context.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["x-request-id", "traceparent", "b3"]);
     }

@@ -29,7 +29,11 @@ pub struct Service {
 impl Service {
     /// Serves on those sockets, and begins the background work.
     pub fn start(self, sockets: Sockets) -> crate::server::Running {
-        let server = Server::new(self.handle, (&self.flags).into(), Metrics::new()).events(self.flags.events);
+        let flags = &self.flags;
+        let server = Server::new(self.handle, flags.into(), Metrics::new())
+            .switched(flags.into())
+            .propagating(flags.into())
+            .events(flags.events.clone());
         let running = server.start(sockets);
         if let Some(work) = self.background {
             tokio::task::spawn_blocking(work);

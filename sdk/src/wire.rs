@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use prost::Message;
 use weir_proto::generated::mesh;
 use weir_proto::{Code, Error};
@@ -121,6 +121,13 @@ impl http_body::Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let data = self.0.take().map(Frame::data);
         Poll::Ready(data.or_else(|| self.1.take().map(Frame::trailers)).map(Ok))
+    }
+
+    /// At least so much: an exact size would become a header that no peer reads.
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.0.as_ref().map_or(0, Bytes::len) as u64);
+        hint
     }
 }
 

@@ -45,8 +45,6 @@ pub fn envelope(body: &Bytes) -> Result<Envelope, Error> {
     Ok(envelope)
 }
 
-/// The most tensors, and the most parameters, that a message may have: each takes two bytes there and hundreds here.
-const MANY: usize = 1 << 14;
 const INPUTS: u64 = 5;
 const OUTPUTS: u64 = 6;
 const RAW: u64 = 7;
@@ -72,22 +70,43 @@ pub(super) fn check(body: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
                 many += usize::from(field == parameters);
                 if number == INPUTS && field == CONTENTS {
                     let mut contents = Fields(value);
-                    while let Some((field, _)) = contents.next()? {
+                    while let Some((field, value)) = contents.next()? {
                         strings += usize::from(field == BYTES_CONTENTS);
+                        check_packed(field, value, limits)?;
                     }
                 }
             }
         }
     }
-    if many > MANY {
-        let message = format!("the message has {many} tensors and parameters, the limit is {MANY}");
+    if many > DecodeLimits::MANY {
+        let message =
+            format!("the message has {many} tensors and parameters, the limit is {}", DecodeLimits::MANY);
         return Err(Error::new(Code::TooLarge, message));
     }
-    if strings > limits.elements {
-        let message = format!("the inputs have {strings} elements, the limit is {}", limits.elements);
+    if strings > limits.strings() {
+        let message = format!("the inputs have {strings} strings, the limit is {}", limits.strings());
         return Err(Error::new(Code::TooLarge, message));
     }
     Ok(())
+}
+
+/// Checks numbers in one run: an integer of one byte there takes eight here. A short run is not looked at.
+fn check_packed(field: u64, value: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
+    if value.len() <= limits.elements {
+        return Ok(());
+    }
+    let count = match field {
+        // Booleans and integers: the last byte of each is below 128.
+        1..=5 => value.iter().filter(|it| **it < 0x80).count(),
+        6 => value.len() / 4,
+        7 => value.len() / 8,
+        _ => 0,
+    };
+    if count <= limits.elements {
+        return Ok(());
+    }
+    let message = format!("an input has {count} elements, the limit is {}", limits.elements);
+    Err(Error::new(Code::TooLarge, message))
 }
 
 /// The length-delimited fields of a message, in order; other fields are passed over.

@@ -135,14 +135,17 @@ fn request_of(message: ModelInferRequest, limits: &DecodeLimits) -> Result<Infer
         )));
     }
     let raw = raw_of(message.raw_input_contents, inputs);
-    let inputs = message
-        .inputs
-        .into_iter()
-        .zip(raw)
-        .map(|(it, raw)| tensor(it.name, &it.datatype, &it.shape, it.parameters, it.contents, raw));
-    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-    for input in &inputs {
-        limits.check_elements(&input.name, input.data.len())?;
+    let mut inputs = Vec::with_capacity(message.inputs.len());
+    let mut limits = *limits;
+    for (it, raw) in message.inputs.into_iter().zip(raw) {
+        // What a shape claims beyond memory, `tensor` refuses in its own words.
+        if let (Ok(datatype), Some(count)) = (DataType::parse(&it.datatype), claimed(&it.shape)) {
+            limits.check_tensor(&it.name, count, datatype)?;
+        }
+        let input = tensor(it.name, &it.datatype, &it.shape, it.parameters, it.contents, raw)?;
+        limits.check_tensor(&input.name, input.data.len(), input.data.datatype())?;
+        limits.spend(&input.data);
+        inputs.push(input);
     }
     Ok(InferRequest {
         inputs,
@@ -154,6 +157,11 @@ fn request_of(message: ModelInferRequest, limits: &DecodeLimits) -> Result<Infer
             .map(|it| RequestedOutput { name: it.name, parameters: parameters_of(it.parameters) })
             .collect(),
     })
+}
+
+/// How many elements a shape claims.
+fn claimed(shape: &[i64]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(usize::try_from(size).ok()?))
 }
 
 /// One raw entry a tensor, or none for any.

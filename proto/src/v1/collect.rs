@@ -33,6 +33,7 @@ pub(super) struct Collector {
     leaves: Leaves,
     /// The most leaves there may be.
     max: usize,
+    max_strings: usize,
 }
 
 #[derive(Default)]
@@ -62,12 +63,23 @@ impl Leaves {
 impl Collector {
     /// A collector of one tensor.
     pub(super) fn new(limits: &DecodeLimits) -> Self {
-        Self { shape: Vec::new(), settled: false, leaves: Leaves::None, max: limits.elements }
+        Self {
+            shape: Vec::new(),
+            settled: false,
+            leaves: Leaves::None,
+            max: limits.elements,
+            max_strings: limits.strings(),
+        }
     }
 
     /// A collector for one key of object rows: the first dimension is counted by the caller.
     pub(super) fn rows(limits: &DecodeLimits) -> Self {
         Self { shape: vec![0], ..Self::new(limits) }
+    }
+
+    /// How many strings it holds.
+    pub(super) fn strings(&self) -> usize {
+        if let Leaves::Strings(strings) = &self.leaves { strings.len() } else { 0 }
     }
 
     /// Says how many rows there were, where they were counted outside.
@@ -147,8 +159,9 @@ impl Collector {
                 }
             };
         }
-        if self.leaves.len() >= self.max {
-            return Err(too_many(self.max));
+        let max = if matches!(self.leaves, Leaves::Strings(_)) { self.max_strings } else { self.max };
+        if self.leaves.len() >= max {
+            return Err(too_many(max));
         }
         match (&mut self.leaves, kind) {
             (Leaves::Numbers(numbers, whole), Kind::Number) => match reader.number()? {
@@ -217,7 +230,7 @@ impl Collector {
     }
 }
 
-fn too_many(max: usize) -> Error {
+pub(super) fn too_many(max: usize) -> Error {
     Error::new(crate::Code::TooLarge, format!("a tensor has more than {max} elements, which is the limit"))
 }
 

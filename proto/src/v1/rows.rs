@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::collect::{Collector, is_base64};
+use super::collect::{Collector, is_base64, too_many};
 use super::{in_column, met};
 use crate::json::{Kind, Reader};
 use crate::{Code, Data, DecodeLimits, Error, Tensor};
@@ -40,6 +40,7 @@ pub(super) fn inputs(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<(
     reader.begin_object()?;
     let mut tensors: Vec<Tensor> = Vec::new();
     let mut met_before = HashSet::new();
+    let mut limits = *limits;
     while let Some(key) = reader.next_key()? {
         if tensors.len() >= MAX_COLUMNS {
             return Err(too_wide());
@@ -47,9 +48,11 @@ pub(super) fn inputs(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<(
         if !met_before.insert(key.clone()) {
             return Err(Error::invalid(format!("`inputs` has the key `{key}` twice")));
         }
-        let mut collector = Collector::new(limits);
+        let mut collector = Collector::new(&limits);
         let read = collector.value(reader, 0).and_then(|()| collector.finish(&key));
-        tensors.push(read.map_err(|error| in_column(&error, &key))?);
+        let tensor = read.map_err(|error| in_column(&error, &key))?;
+        limits.spend(&tensor.data);
+        tensors.push(tensor);
     }
     Ok((tensors, true))
 }
@@ -155,6 +158,8 @@ struct Columns {
     places: HashMap<String, usize>,
     /// Where the next key most likely belongs: rows tend to keep one order.
     next: usize,
+    /// How many strings all of them hold.
+    strings: usize,
 }
 
 struct Column {
@@ -202,7 +207,12 @@ impl Columns {
         if column.cells > row {
             return Err(Error::invalid(format!("row {row} has the key `{key}` twice")));
         }
+        let before = column.collector.strings();
         column.collector.value(reader, 1).map_err(|error| in_column(&error, key))?;
+        self.strings += column.collector.strings() - before;
+        if self.strings > limits.strings() {
+            return Err(too_many(limits.strings()));
+        }
         column.cells += 1;
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(super) fn read_data(
     let count = elements(shape).ok_or_else(|| {
         Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
     })?;
-    limits.check_elements(name, count)?;
+    limits.check_tensor(name, count, datatype)?;
     macro_rules! integers {
         ($variant:ident, $type:ty) => {{
             let mut values: Vec<$type> = Vec::new();
@@ -76,6 +76,12 @@ pub(super) fn read_data(
         DataType::Bytes => {
             let mut values: Vec<Bytes> = Vec::new();
             leaves(reader, &mut |reader| {
+                // Not one more than the shape asks for: each takes ten times what its text does.
+                if values.len() >= count {
+                    return Err(Error::invalid(format!(
+                        "input `{name}` has more than {count} values, its shape {shape:?} needs {count}"
+                    )));
+                }
                 match reader.peek()? {
                     Kind::String => values.push(Bytes::copy_from_slice(reader.string()?.as_bytes())),
                     Kind::Object if v1::is_base64(reader) => values.push(v1::base64(reader)?),

@@ -41,8 +41,14 @@ pub fn decode_request(
     };
     let (mut request, drafts) = request(json, limits)?;
     let mut raw = binary::Raw::new(body.slice(json.len()..), model);
+    let mut limits = *limits;
     for draft in drafts {
-        request.inputs.push(draft.finish(&mut raw, limits)?);
+        let lent = draft.data.is_none();
+        let input = draft.finish(&mut raw, &limits)?;
+        if lent {
+            limits.spend(&input.data);
+        }
+        request.inputs.push(input);
     }
     raw.finish()?;
     let form = Form::take(&mut request.parameters, &mut request.outputs);
@@ -62,9 +68,15 @@ fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draf
             "inputs" if inputs.is_some() => return Err(Error::invalid("the request has `inputs` twice")),
             "inputs" => {
                 list(&mut reader, "inputs")?;
-                let mut drafts = Vec::new();
+                let mut drafts: Vec<Draft> = Vec::new();
+                let mut limits = *limits;
                 while reader.next_element()? {
-                    drafts.push(input(&mut reader, limits)?);
+                    DecodeLimits::check_many("inputs", drafts.len() + 1)?;
+                    let draft = input(&mut reader, &limits)?;
+                    if let Some(data) = &draft.data {
+                        limits.spend(data);
+                    }
+                    drafts.push(draft);
                 }
                 inputs = Some(drafts);
             }
@@ -103,6 +115,7 @@ fn outputs(reader: &mut Reader<'_>) -> Result<Vec<RequestedOutput>, Error> {
     let mut outputs = Vec::new();
     list(reader, "outputs")?;
     while reader.next_element()? {
+        DecodeLimits::check_many("outputs", outputs.len() + 1)?;
         object(reader, "an entry of `outputs`")?;
         let mut output = RequestedOutput { name: String::new(), parameters: Parameters::default() };
         while let Some(key) = reader.next_key()? {

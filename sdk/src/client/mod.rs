@@ -320,7 +320,7 @@ fn write_headers(
     headers.insert(header::CONTENT_TYPE, wire::GRPC);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     for (name, value) in &context.headers {
-        headers.insert(name.clone(), once(value.clone()));
+        headers.append(name.clone(), once(value.clone()));
     }
     if let Some(left) = left {
         // Microseconds fit eight digits up to 99 seconds; beyond that milliseconds are fine enough.

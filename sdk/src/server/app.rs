@@ -8,20 +8,21 @@ use bytes::Bytes;
 use http::HeaderValue;
 use weir_proto::{Code, Error, Face};
 
-use super::{Events, Limits, body, catch};
+use super::{Events, Limits, Switches, body, catch};
 use crate::call::REQUEST_ID;
+use crate::flags::ModelControl;
 use crate::id::Ids;
 use crate::metrics::InFlight;
 use crate::{
-    Call, Context, Handle, Metrics, ModelState, ModelStatus, Payload, RepositoryVerb, Verb, telemetry,
+    Call, Context, Handle, Metrics, ModelState, ModelStatus, Payload, RepositoryVerb, Travellers, Verb,
+    telemetry,
 };
-
-/// The longest a body may take to arrive when the caller names no deadline: a slow sender must not hold its place for ever.
-const BODY: Duration = Duration::from_secs(60);
 
 pub(super) struct App {
     pub(super) handle: Arc<dyn Handle>,
     pub(super) limits: Limits,
+    pub(super) switches: Switches,
+    pub(super) travellers: Travellers,
     pub(super) metrics: Metrics,
     pub(super) events: Events,
     ids: Ids,
@@ -30,8 +31,16 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn new(handle: Arc<dyn Handle>, limits: Limits, metrics: Metrics) -> Self {
-        let (ids, draining) = (Ids::default(), AtomicBool::new(false));
-        Self { handle, limits, metrics, events: Events::default(), ids, draining }
+        Self {
+            handle,
+            limits,
+            switches: Switches::default(),
+            travellers: Travellers::default(),
+            metrics,
+            events: Events::default(),
+            ids: Ids::default(),
+            draining: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn drain(&self) {
@@ -75,8 +84,14 @@ impl App {
 
     /// Loads or unloads a model.
     pub(super) async fn repository(&self, verb: RepositoryVerb, model: &str) -> Result<(), Error> {
-        let work = catch::panics(self.handle.repository(verb, model));
-        work.await.map_err(|error| error.or_origin(self.handle.component()))
+        let work = match self.switches.model_control {
+            ModelControl::Explicit => catch::panics(self.handle.repository(verb, model)).await,
+            ModelControl::None => Err(Error::new(
+                Code::Forbidden,
+                "models are not loaded or unloaded here: `--model_control_mode` is `none`",
+            )),
+        };
+        work.map_err(|error| error.or_origin(self.handle.component()))
     }
 
     /// Returns an id that nothing else has, in the shape of a UUID.
@@ -113,7 +128,8 @@ impl App {
         B: http_body::Body<Data = Bytes>,
         B::Error: std::fmt::Display,
     {
-        let left = context.remaining()?.map_or(BODY, |left| left.min(BODY));
+        let longest = self.limits.body_timeout;
+        let left = context.remaining()?.map_or(longest, |left| left.min(longest));
         let read = body::read(body, self.limits.max_body_bytes);
         tokio::time::timeout(left, read).await.unwrap_or_else(|_| {
             Err(Error::new(Code::Deadline, format!("the body did not arrive whole within {left:?}")))
@@ -128,11 +144,15 @@ impl App {
         let span = telemetry::server_span(self.handle.component().name(), &call);
         call.context.span.clone_from(&span);
         let model = call.model.clone();
+        let told = self.switches.latency_log.then(|| call.context.header(&REQUEST_ID).cloned());
         let outcome = self.answer(call).await.map_err(|error| error.or_origin(self.handle.component()));
         let code = outcome.as_ref().err().map_or("ok", |error| error.code.name());
         // An explainer's questions are its own doing, thousands to one request of a user.
         if !explaining {
             self.metrics.observe(&model, verb, face.name(), code, started.elapsed());
+        }
+        if let Some(id) = told {
+            log_latency(id.as_ref(), verb, started.elapsed());
         }
         self.log(&model, verb, face, code, started);
         telemetry::finish(span, outcome.as_ref().err());
@@ -171,4 +191,17 @@ impl App {
             "request"
         );
     }
+}
+
+/// Says how long a request took, in the words of KServe's servers, which log readers know.
+fn log_latency(id: Option<&HeaderValue>, verb: Verb, took: Duration) {
+    let id = id.and_then(|it| it.to_str().ok()).unwrap_or("N.A.");
+    let ms = |of: Verb| if of == verb { took.as_secs_f64() * 1e3 } else { 0.0 };
+    tracing::info!(
+        "requestId: {id}, preprocess_ms: {:.9}, explain_ms: {:.9}, predict_ms: {:.9}, postprocess_ms: {:.9}",
+        ms(Verb::Preprocess),
+        ms(Verb::Explain),
+        ms(Verb::Infer),
+        ms(Verb::Postprocess)
+    );
 }

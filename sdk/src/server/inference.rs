@@ -57,7 +57,7 @@ async fn infer(app: Arc<App>, request: Request<Bytes>) -> Result<Bytes, Status> 
     let refuse = |error: Error| status_of(&error.or_origin(app.handle.component()));
     let _admitted = app.admit().map_err(refuse)?;
     let (metadata, _, body) = request.into_parts();
-    let context = crate::Context::of(metadata.as_ref()).map_err(refuse)?;
+    let context = crate::Context::of(metadata.as_ref(), &app.travellers).map_err(refuse)?;
     let envelope = oip::envelope(&body).map_err(refuse)?;
     // Whoever sends typed contents reads typed contents.
     let face = match envelope.contents {

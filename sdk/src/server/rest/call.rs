@@ -12,7 +12,7 @@ use super::super::encoding::{self, Coding};
 use super::events::{self, Event, Signs};
 use super::respond::{answer, error_response, refuse};
 use crate::call::REQUEST_ID;
-use crate::{Call, Context, Verb};
+use crate::{Call, Context, Travellers, Verb};
 
 /// What a path says of a call.
 pub(super) struct Target {
@@ -40,10 +40,10 @@ struct Said<'h> {
 }
 
 impl<'h> Said<'h> {
-    fn of(headers: &'h HeaderMap) -> Result<Self, Error> {
+    fn of(headers: &'h HeaderMap, travellers: &Travellers) -> Result<Self, Error> {
         let (mut json_length, mut signs) = (None, Signs::default());
         let (mut encoded, mut accepts) = (false, false);
-        let context = Context::beside(headers, |name, value| match name.as_str() {
+        let context = Context::beside(headers, travellers, |name, value| match name.as_str() {
             "content-type" => signs.content_type(value),
             "content-encoding" => encoded = true,
             "accept-encoding" => accepts = true,
@@ -66,7 +66,7 @@ pub(super) async fn serve(app: &App, target: Target, request: Request) -> Respon
         Err(error) => return refuse(app, error),
     };
     let (parts, body) = request.into_parts();
-    let said = match Said::of(&parts.headers) {
+    let said = match Said::of(&parts.headers, &app.travellers) {
         Ok(said) => said,
         Err(error) => return refuse(app, error),
     };
