@@ -5,6 +5,7 @@
 pub mod document;
 mod element;
 pub mod error;
+pub mod event;
 pub mod face;
 pub mod form;
 pub mod half;

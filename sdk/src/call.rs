@@ -137,6 +137,15 @@ impl Context {
     /// # Errors
     /// `InvalidInput` when a timeout header cannot be read.
     pub fn of(headers: &HeaderMap, travellers: &Travellers) -> Result<Self, Error> {
+        Self::beside(headers, travellers, |_, _| {})
+    }
+
+    /// The same, and tells `other` of every header but those of the time limit.
+    pub(crate) fn beside<'h>(
+        headers: &'h HeaderMap,
+        travellers: &Travellers,
+        mut other: impl FnMut(&'h HeaderName, &'h HeaderValue),
+    ) -> Result<Self, Error> {
         let mut context = Self::default();
         let (mut timeout_ms, mut grpc_timeout) = (None, None);
         // One walk over the few headers there are, in place of a look-up for each of those there might be.
@@ -146,8 +155,12 @@ impl Context {
                 "grpc-timeout" => grpc_timeout = Some(value),
                 // Of what identifies a request or its trace there is one; anything else may be written in several lines.
                 "x-request-id" | "traceparent" | "b3" if context.header(name).is_some() => {}
-                text if travellers.lets(text) => context.headers.push((name.clone(), value.clone())),
-                _ => {}
+                text => {
+                    if travellers.lets(text) {
+                        context.headers.push((name.clone(), value.clone()));
+                    }
+                    other(name, value);
+                }
             }
         }
         context.deadline = deadline_of(timeout_ms, grpc_timeout)?;

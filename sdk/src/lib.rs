@@ -30,7 +30,7 @@ pub use flags::{Env, HeaderList, Launch, ServerFlags};
 pub use metrics::Metrics;
 pub use model::Model;
 pub use run::{BuildError, Service, main};
-pub use server::{Drain, Limits, Running, Server, Sockets, Switches};
+pub use server::{Drain, Events, Limits, Running, Server, Sockets, Switches};
 pub use transform::{Implements, Transform};
 pub use weir_proto as proto;
 pub use weir_proto::{

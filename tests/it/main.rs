@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod compose;
+mod compression;
+mod events;
 mod flags;
 mod fuzz;
 mod grpc;

@@ -2,6 +2,7 @@
 //! way when it is written down and read again. `tests/fuzz` runs these under libFuzzer, `tests/it/fuzz.rs` on mutated seeds.
 
 mod bodies;
+mod events;
 mod fit;
 mod models;
 mod seeds;
@@ -13,6 +14,7 @@ use std::path::Path;
 use weir_proto::Tensor;
 
 pub use bodies::{oip_request, oip_response, v1_request, v2_request};
+pub use events::event;
 pub use fit::fit;
 pub use models::{background, pickle, xgboost};
 pub use texts::{document, manifest};
@@ -29,6 +31,7 @@ pub static TARGETS: &[Target] = &[
     Target { name: "pickle", check: pickle, seeds: seeds::pickles },
     Target { name: "xgboost", check: xgboost, seeds: seeds::xgboosts },
     Target { name: "background", check: background, seeds: seeds::backgrounds },
+    Target { name: "event", check: event, seeds: events::seeds },
 ];
 
 /// A parser and what must hold for it.

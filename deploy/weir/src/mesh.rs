@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_sdk::server::BindError;
-use weir_sdk::{BuildError, Drain, Env, Running, ServerFlags, Sockets};
+use weir_sdk::{BuildError, Drain, Env, Events, Running, ServerFlags, Sockets};
 
 use crate::component::Kind;
 use crate::plan::{ComponentPlan, Plan};
@@ -79,7 +79,8 @@ impl Mesh {
             let mut launch = it.plan.launch;
             launch.args.extend(addresses(kind, &door_socket));
             let built = kind.build()(&launch);
-            let service = built.map_err(|source| MeshError::Build { component: kind.name(), source })?;
+            let mut service = built.map_err(|source| MeshError::Build { component: kind.name(), source })?;
+            service.flags.events = Events::of(&launch.env);
             others.push((
                 format!("{} {}", kind.name(), plan.services[it.service].name),
                 service.start(it.seat),

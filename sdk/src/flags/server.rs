@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{HeaderList, seconds, switch};
+use crate::server::Events;
 
 const LISTEN: &str = "Ports and addresses";
 const LIMITS: &str = "Limits";
@@ -102,6 +103,9 @@ pub struct ServerFlags {
     /// Drain when standard input ends: how a supervisor's children know that it is gone
     #[arg(long = "until_stdin_ends", hide = true)]
     pub until_stdin_ends: bool,
+    /// How CloudEvents are answered; the environment says it, no flag does.
+    #[arg(skip)]
+    pub events: Events,
 }
 
 impl ServerFlags {
@@ -148,6 +152,7 @@ impl Default for ServerFlags {
             lame_duck_seconds: 5.0,
             grace_seconds: 30.0,
             until_stdin_ends: false,
+            events: Events::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use weir_proto::{Code, Error, Face};
 
-use super::{Limits, Switches, body, catch};
+use super::{Events, Limits, Switches, body, catch};
 use crate::call::REQUEST_ID;
 use crate::flags::ModelControl;
 use crate::id::Ids;
@@ -24,6 +24,7 @@ pub(super) struct App {
     pub(super) switches: Switches,
     pub(super) travellers: Travellers,
     pub(super) metrics: Metrics,
+    pub(super) events: Events,
     ids: Ids,
     draining: AtomicBool,
 }
@@ -36,6 +37,7 @@ impl App {
             switches: Switches::default(),
             travellers: Travellers::default(),
             metrics,
+            events: Events::default(),
             ids: Ids::default(),
             draining: AtomicBool::new(false),
         }
@@ -90,6 +92,11 @@ impl App {
             )),
         };
         work.map_err(|error| error.or_origin(self.handle.component()))
+    }
+
+    /// Returns an id that nothing else has, in the shape of a UUID.
+    pub(super) fn new_id(&self) -> String {
+        self.ids.next()
     }
 
     /// Gives a call that came without one a request id.

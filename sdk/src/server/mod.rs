@@ -4,6 +4,7 @@ mod admin;
 mod app;
 mod body;
 mod catch;
+mod encoding;
 mod inference;
 mod limits;
 mod listen;
@@ -27,6 +28,7 @@ use listen::{Doors, Listener};
 use mesh::Front;
 
 pub use limits::{Limits, Switches};
+pub use rest::Events;
 
 /// A component, ready to be served.
 pub struct Server {
@@ -37,6 +39,13 @@ impl Server {
     /// Puts a component behind a server.
     pub fn new(handle: Arc<dyn Handle>, limits: Limits, metrics: Metrics) -> Self {
         Self { app: App::new(handle, limits, metrics) }
+    }
+
+    /// Answers CloudEvents as the environment says.
+    #[must_use]
+    pub fn events(mut self, events: Events) -> Self {
+        self.app.events = events;
+        self
     }
 
     /// Says what is offered beside calls.
@@ -55,8 +64,8 @@ impl Server {
 
     /// Serves on sockets that are bound already.
     pub fn start(self, sockets: Sockets) -> Running {
-        let (stop, stopping) = watch::channel(false);
         let app = Arc::new(self.app);
+        let (stop, stopping) = watch::channel(false);
         let front = Front::faces(Arc::clone(&app), rest::router(Arc::clone(&app)));
         let mut tasks = Vec::with_capacity(3);
         let (http, grpc, admin) = (sockets.http_addr(), sockets.grpc_addr(), sockets.admin_addr());

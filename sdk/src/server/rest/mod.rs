@@ -1,6 +1,7 @@
 //! The REST face: paths of V1 and V2 become calls, answers and errors become responses.
 
 mod call;
+mod events;
 mod metadata;
 mod path;
 mod repository;
@@ -21,6 +22,8 @@ use weir_proto::{Code, Error};
 use super::app::App;
 use super::inference;
 use respond::{json_body, refuse};
+
+pub use events::Events;
 
 type Shared = State<Arc<App>>;
 
