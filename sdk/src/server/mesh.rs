@@ -11,28 +11,28 @@ use weir_proto::generated::mesh as wire;
 use weir_proto::{Error, Face, Form, Payload};
 
 use super::app::App;
-use super::inference::not_offered;
+use super::grpc::{Grpc, not_offered};
 use crate::grpc::status_of;
 use crate::wire::{Answer, DESCRIBE, GRPC, PATHS, frame, length, path as wire_path, state_to, unframe};
 use crate::{BoxFuture, Call, Context, Verb};
 
-/// The service of a connection: mesh calls at once, everything else through axum's router.
+/// The service of a connection: gRPC at once, everything else through axum's router.
 #[derive(Clone)]
 pub(super) struct Front {
-    /// Absent where no mesh calls are served.
-    mesh: Option<Arc<App>>,
+    /// Absent where no gRPC is served.
+    grpc: Option<Arc<Grpc>>,
     router: axum::Router,
 }
 
 impl Front {
     /// Of a port for REST and gRPC.
     pub(super) fn faces(app: Arc<App>, router: axum::Router) -> Self {
-        Self { mesh: Some(app), router }
+        Self { grpc: Some(Grpc::new(app)), router }
     }
 
     /// Of the admin port.
     pub(super) fn admin(router: axum::Router) -> Self {
-        Self { mesh: None, router }
+        Self { grpc: None, router }
     }
 }
 
@@ -42,12 +42,15 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        match &self.mesh {
-            Some(app) if request.uri().path().starts_with(PATHS) => {
-                let app = Arc::clone(app);
+        if let Some(grpc) = &self.grpc {
+            let path = request.uri().path();
+            if path.starts_with(PATHS) {
+                let app = Arc::clone(&grpc.app);
                 return Box::pin(async move { Ok(app.mesh(request).await) });
             }
-            Some(_) | None => {}
+            if Grpc::serves(path) {
+                return grpc.serve(request);
+            }
         }
         Box::pin(tower::Service::call(&mut self.router.clone(), request.map(Body::new)))
     }
@@ -60,7 +63,7 @@ impl App {
         let path = head.uri.path();
         let verb = Verb::ALL.into_iter().find(|verb| wire_path(*verb) == path);
         if verb.is_none() && path != DESCRIBE {
-            return not_offered(app, path).map(Body::new);
+            return not_offered(app, path);
         }
         let outcome = match verb {
             Some(verb) => call(app, verb, &head.headers, body).await.map(|message| answer(&message)),
@@ -98,7 +101,7 @@ async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Incoming) -> Res
     let want = Face::try_from(it.want)?;
     let (model, version) = (it.model, it.version);
     let mut call = Call { verb, model, version, payload, want, context, limits: app.limits.decode };
-    app.identify(&mut call);
+    app.identify(&mut call.context);
     let answer = app.serve(call).await?;
     Ok(wire::Answer {
         face: wire::Face::from(answer.face).into(),

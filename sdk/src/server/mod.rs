@@ -4,7 +4,7 @@ mod admin;
 mod app;
 mod body;
 mod catch;
-mod inference;
+mod grpc;
 mod listen;
 mod mesh;
 mod rest;
@@ -31,15 +31,27 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// The most requests served at once.
     pub max_in_flight: usize,
+    /// The most bytes a gRPC message of a client may have, also once it is decompressed.
+    pub max_receive_message: usize,
+    /// The most bytes a gRPC message to a client may have, before it is compressed.
+    pub max_send_message: usize,
+    /// The longest a gRPC stream may go without a whole request when its caller names no deadline.
+    pub stream_idle: Duration,
     /// What decoding a body may cost.
     pub decode: DecodeLimits,
 }
+
+/// Beyond the minutes that a person at a prompt takes for the next request.
+const STREAM_IDLE: Duration = Duration::from_secs(600);
 
 impl From<&ServerFlags> for Limits {
     fn from(flags: &ServerFlags) -> Self {
         Self {
             max_body_bytes: flags.max_body_bytes,
             max_in_flight: flags.max_in_flight,
+            max_receive_message: flags.max_body_bytes,
+            max_send_message: flags.max_body_bytes,
+            stream_idle: STREAM_IDLE,
             decode: DecodeLimits::default(),
         }
     }
@@ -177,6 +189,7 @@ impl Running {
     pub async fn drain(mut self, how: Drain) -> bool {
         self.app.drain();
         tokio::time::sleep(how.lame_duck).await;
+        self.app.stop();
         // Fails only when every listener task is gone already.
         let _ = self.stop.send(true);
         let ended = async {

@@ -35,7 +35,7 @@ pub(super) async fn serve(app: &App, target: Target, request: Request) -> Respon
         Ok(call) => call,
         Err(error) => return refuse(app, error),
     };
-    let id = app.identify(&mut call);
+    let id = app.identify(&mut call.context);
     let mut response = match app.serve(call).await {
         Ok(payload) => answer(payload),
         Err(error) => error_response(&error),
