@@ -131,12 +131,8 @@ fn deflate(encoding: Encoding, head: &[u8], body: &[u8]) -> Result<Bytes, Error>
     let mut packed = vec![0; PREFIX];
     let source = head.chain(body);
     let read = match encoding {
-        Encoding::Gzip => {
-            GzEncoder::new(source, Compression::fast()).read_to_end(&mut packed)
-        }
-        Encoding::Deflate => {
-            ZlibEncoder::new(source, Compression::fast()).read_to_end(&mut packed)
-        }
+        Encoding::Gzip => GzEncoder::new(source, Compression::fast()).read_to_end(&mut packed),
+        Encoding::Deflate => ZlibEncoder::new(source, Compression::fast()).read_to_end(&mut packed),
     };
     let length = read
         .map_err(|error| Error::new(Code::Inference, format!("the answer cannot be compressed: {error}")))?;
