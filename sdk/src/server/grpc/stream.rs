@@ -1,8 +1,8 @@
 //! `ModelStreamInfer`, in Triton's dialect: for each request, in their order, one `ModelStreamInferResponse` that holds an
 //! answer or why there is none. An error of one request goes in this way, and the stream goes on.
 //!
-//! MLServer's method of the same name answers with a bare `ModelInferResponse`. Both have their first fields under the same
-//! numbers with other types, so no answer can be read by the clients of both.
+//! MLServer's method of the same name answers with a bare `ModelInferResponse`: the same field numbers mean other things there,
+//! so no answer can be read by the clients of both.
 
 use std::sync::Arc;
 use std::time::Duration;
