@@ -38,6 +38,10 @@ pub mod generated {
     #[rustfmt::skip]
     #[path = "grpc.health.v1.rs"]
     pub mod health;
+    /// gRPC's server reflection; version 1alpha has the same messages.
+    #[rustfmt::skip]
+    #[path = "grpc.reflection.v1.rs"]
+    pub mod reflection;
     /// What Weir's services say to each other.
     #[rustfmt::skip]
     #[path = "weir.mesh.v1.rs"]

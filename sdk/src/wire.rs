@@ -1,7 +1,7 @@
-//! gRPC's framing of one message each way, as the mesh's own calls use it.
+//! gRPC's framing of one message each way, as the mesh's own calls use it and the public gRPC API shares it.
 //!
-//! tonic serves every other call. A hop between services is most of what a request costs, and this form of it does without
-//! tonic's streams and boxed futures: one buffer out, one buffer in.
+//! A hop between services is most of what a request costs, and this form of it does without streams and boxed futures: one
+//! buffer out, one buffer in.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ pub(crate) const fn path(verb: Verb) -> &'static str {
 }
 
 /// The length of the prefix: a flag and a length.
-const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
 /// The trailer that holds the status.
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// The content type of every gRPC message.

@@ -1,11 +1,11 @@
 //! What stands between the faces and the component: admission, deadline, panics, counting.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::sync::watch;
 use weir_proto::{Code, Error, Face};
 
 use super::{Events, Limits, Switches, body, catch};
@@ -26,7 +26,17 @@ pub(super) struct App {
     pub(super) metrics: Metrics,
     pub(super) events: Events,
     ids: Ids,
-    draining: AtomicBool,
+    stage: watch::Sender<Stage>,
+}
+
+/// How far a server is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Serving,
+    /// It says that it is not ready, and serves on.
+    Draining,
+    /// It takes no connections, and what has no end of its own is ended.
+    Stopping,
 }
 
 impl App {
@@ -39,16 +49,30 @@ impl App {
             metrics,
             events: Events::default(),
             ids: Ids::default(),
-            draining: AtomicBool::new(false),
+            stage: watch::Sender::new(Stage::Serving),
         }
     }
 
     pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.stage.send_replace(Stage::Draining);
+    }
+
+    pub(super) fn stop(&self) {
+        self.stage.send_replace(Stage::Stopping);
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.stage.borrow() != Stage::Serving
+    }
+
+    pub(super) fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
+    /// Waits until what has no end of its own is to end.
+    pub(super) async fn stopping(&self) {
+        // Fails only when the sender is gone, which lives in `self`.
+        let _ = self.stage().wait_for(|it| *it == Stage::Stopping).await;
     }
 
     /// Whether every model answers, and the server is not on its way out.
@@ -100,12 +124,12 @@ impl App {
     }
 
     /// Gives a call that came without one a request id.
-    pub(super) fn identify(&self, call: &mut Call) -> HeaderValue {
-        if let Some(id) = call.context.header(&REQUEST_ID) {
+    pub(super) fn identify(&self, context: &mut Context) -> HeaderValue {
+        if let Some(id) = context.header(&REQUEST_ID) {
             return id.clone();
         }
         let id = HeaderValue::from_str(&self.ids.next()).expect("hexadecimal digits are a header value");
-        call.context.headers.push((REQUEST_ID, id.clone()));
+        context.headers.push((REQUEST_ID, id.clone()));
         id
     }
 

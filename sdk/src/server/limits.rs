@@ -32,9 +32,14 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a client may take nothing of an answer that waits for it.
     pub write_timeout: Duration,
+    /// The longest a gRPC stream may go without a whole request when its caller names no deadline.
+    pub stream_idle: Duration,
     /// What decoding a body may cost.
     pub decode: DecodeLimits,
 }
+
+/// Beyond the minutes that a person at a prompt takes for the next request.
+const STREAM_IDLE: Duration = Duration::from_secs(600);
 
 impl From<&ServerFlags> for Limits {
     fn from(flags: &ServerFlags) -> Self {
@@ -51,6 +56,7 @@ impl From<&ServerFlags> for Limits {
             keep_alive: flags.timeout_keep_alive,
             body_timeout: flags.body_timeout_seconds,
             write_timeout: flags.write_timeout_seconds,
+            stream_idle: STREAM_IDLE,
             decode: DecodeLimits { depth: flags.max_json_depth.into(), elements: flags.max_tensor_elements },
         }
     }

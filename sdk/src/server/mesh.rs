@@ -12,18 +12,18 @@ use weir_proto::generated::mesh as wire;
 use weir_proto::{Code, Error, Face, Form, Payload};
 
 use super::app::App;
-use super::inference::not_offered;
+use super::grpc::{Grpc, not_offered};
 use super::stall::in_pieces;
 use crate::call::EXPLAINING;
 use crate::grpc::status_of;
 use crate::wire::{Answer, DESCRIBE, GRPC, PATHS, frame, length, path as wire_path, state_to, unframe};
 use crate::{BoxFuture, Call, Context, Verb};
 
-/// The service of a connection: mesh calls at once, everything else through axum's router.
+/// The service of a connection: gRPC at once, everything else through axum's router.
 #[derive(Clone)]
 pub(super) struct Front {
-    /// Absent where no mesh calls are served.
-    mesh: Option<Arc<App>>,
+    /// Absent where no gRPC is served.
+    grpc: Option<Arc<Grpc>>,
     router: axum::Router,
     /// How long an HTTP/2 client may leave an answer; `None` where nobody comes in but our own.
     patience: Option<Duration>,
@@ -33,7 +33,7 @@ impl Front {
     /// Of a port for REST and gRPC.
     pub(super) fn faces(app: Arc<App>, router: axum::Router) -> Self {
         let patience = Some(app.limits.write_timeout);
-        Self { mesh: Some(app), router, patience }
+        Self { grpc: Some(Grpc::new(app)), router, patience }
     }
 
     /// The same for peers on this host.
@@ -43,7 +43,7 @@ impl Front {
 
     /// Of the admin port.
     pub(super) fn admin(router: axum::Router) -> Self {
-        Self { mesh: None, router, patience: None }
+        Self { grpc: None, router, patience: None }
     }
 }
 
@@ -64,20 +64,22 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         // A client of HTTP/1.1 that takes nothing stalls its connection, which tells.
         let patience = self.patience.filter(|_| request.version() == Version::HTTP_2);
-        match &self.mesh {
-            Some(app) if request.uri().path().starts_with(PATHS) => {
-                let app = Arc::clone(app);
-                return Box::pin(async move { Ok(in_pieces(app.mesh(request).await, patience)) });
-            }
-            Some(app) if !app.switches.grpc && is_clients_grpc(&request) => {
-                return Box::pin(std::future::ready(Ok(no_grpc(app))));
-            }
-            Some(_) | None => {}
+        if let Some(grpc) = self.grpc.as_ref().filter(|_| request.uri().path().starts_with(PATHS)) {
+            let app = Arc::clone(&grpc.app);
+            return Box::pin(async move { Ok(in_pieces(app.mesh(request).await, patience)) });
         }
         // Not of calls between services: those have what the client sent, and a few of their own.
         if request.headers().len() > MAX_HEADERS {
             let refused = too_many_headers(request.headers().len());
             return Box::pin(std::future::ready(Ok(refused)));
+        }
+        if let Some(grpc) = &self.grpc {
+            if !grpc.app.switches.grpc && is_clients_grpc(&request) {
+                return Box::pin(std::future::ready(Ok(no_grpc(&grpc.app))));
+            }
+            if Grpc::serves(request.uri().path()) {
+                return grpc.serve(request, patience);
+            }
         }
         let work = tower::Service::call(&mut self.router.clone(), request.map(Body::new));
         Box::pin(async move { work.await.map(|response| in_pieces(response, patience)) })
@@ -111,7 +113,7 @@ impl App {
         let path = head.uri.path();
         let verb = Verb::ALL.into_iter().find(|verb| wire_path(*verb) == path);
         if verb.is_none() && path != DESCRIBE {
-            return not_offered(app, path).map(Body::new);
+            return not_offered(app, path);
         }
         let outcome = match verb {
             Some(verb) => call(app, verb, &head.headers, body).await.map(|message| answer(&message)),
@@ -150,7 +152,7 @@ async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Incoming) -> Res
     let want = Face::try_from(it.want)?;
     let (model, version) = (it.model, it.version);
     let mut call = Call { verb, model, version, payload, want, context, limits: app.limits.decode };
-    app.identify(&mut call);
+    app.identify(&mut call.context);
     let answer = app.serve(call).await?;
     Ok(wire::Answer {
         face: wire::Face::from(answer.face).into(),

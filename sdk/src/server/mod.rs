@@ -5,7 +5,7 @@ mod app;
 mod body;
 mod catch;
 mod encoding;
-mod inference;
+mod grpc;
 mod limits;
 mod listen;
 mod mesh;
@@ -191,6 +191,7 @@ impl Running {
     pub async fn drain(mut self, how: Drain) -> bool {
         self.app.drain();
         tokio::time::sleep(how.lame_duck).await;
+        self.app.stop();
         // Fails only when every listener task is gone already.
         let _ = self.stop.send(true);
         let ended = async {

@@ -103,24 +103,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 }
 
-/// Marks a response whose body is large and does not tell.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Large;
-
-impl Large {
-    /// The mark, where those bytes need it.
-    pub(super) fn of(answer: &Bytes) -> Option<Self> {
-        (answer.len() > PIECE).then_some(Self)
-    }
-}
-
 /// Gives a large answer out in pieces, and lets go of what is left when its client has taken none for too long.
 ///
 /// An HTTP/2 client can stop one stream and keep its connection alive, so the connection does not tell.
 pub(super) fn in_pieces(response: Response<Body>, timeout: Option<Duration>) -> Response<Body> {
     let Some(timeout) = timeout else { return response };
-    let told = response.body().size_hint().lower() > PIECE as u64;
-    if told || response.extensions().get::<Large>().is_some() {
+    if response.body().size_hint().lower() > PIECE as u64 {
         return response.map(|body| Body::new(Pieces::new(body, timeout)));
     }
     response

@@ -83,7 +83,7 @@ pub(super) async fn serve(app: &App, target: Target, request: Request) -> Respon
         Ok(read) => read,
         Err(error) => return refuse(app, error),
     };
-    let id = app.identify(&mut call);
+    let id = app.identify(&mut call.context);
     let mut response = match (app.serve(call).await, event) {
         (Ok(payload), event) => respond(app, accepted, event, payload).await,
         (Err(error), Some(event)) => error_response(&event.blame(error)),

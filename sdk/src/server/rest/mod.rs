@@ -20,20 +20,20 @@ use http::StatusCode;
 use weir_proto::{Code, Error};
 
 use super::app::App;
-use super::inference;
+use super::grpc;
 use respond::{json_body, refuse};
+pub(super) use v2::EXTENSIONS;
 
 pub use events::Events;
 
 type Shared = State<Arc<App>>;
 
-/// Every path of a server, REST and gRPC.
+/// Every path of REST.
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(|| async { json_body(Bytes::from_static(br#"{"status":"alive"}"#)) }))
         .merge(v1_routes())
         .merge(v2_routes())
-        .route_service("/inference.GRPCInferenceService/{method}", inference::Service::new(Arc::clone(&app)))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(app)
@@ -79,6 +79,9 @@ fn v2_routes() -> Router<Arc<App>> {
 }
 
 async fn no_route(State(app): Shared, request: Request) -> Response {
+    if grpc::is_grpc(request.headers().get(http::header::CONTENT_TYPE)) {
+        return grpc::not_offered(&app, request.uri().path());
+    }
     refuse(&app, Error::new(Code::NotFound, format!("no route `{}`", request.uri().path())))
 }
 
