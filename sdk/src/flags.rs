@@ -45,6 +45,10 @@ pub fn truth(text: &str) -> Option<bool> {
     }
 }
 
+fn parse_truth(text: &str) -> Result<bool, &'static str> {
+    truth(text).ok_or("expected true or false")
+}
+
 /// What a service is started with.
 #[derive(Debug, Clone, Default)]
 pub struct Launch {
@@ -125,6 +129,9 @@ pub struct ServerFlags {
     /// The most requests served at once; more are answered 429
     #[arg(long = "max_in_flight", default_value_t = 1024)]
     pub max_in_flight: usize,
+    /// Serve the documentation: /docs and /openapi.json
+    #[arg(long = "enable_docs_url", default_value = "true", value_name = "TRUTH", value_parser = parse_truth, action = clap::ArgAction::Set)]
+    pub enable_docs_url: bool,
     /// How long to go on serving, while not ready, after SIGTERM: until load balancers have noticed
     #[arg(long = "lame_duck_seconds", default_value_t = 5.0)]
     pub lame_duck_seconds: f64,
@@ -147,6 +154,7 @@ impl ServerFlags {
             unix_socket: None,
             max_body_bytes: 104_857_600,
             max_in_flight: 1024,
+            enable_docs_url: true,
             lame_duck_seconds: 0.0,
             grace_seconds: 30.0,
             until_stdin_ends: false,
@@ -180,8 +188,11 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_an_error() {
-        let launch = Launch { args: vec!["--http_port=x".to_owned()], env: Env::default() };
-        assert!(launch.parse::<ServerFlags>("test", "a test").is_err());
+        for arg in ["--http_port=x", "--enable_docs_url=maybe"] {
+            let launch = Launch { args: vec![arg.to_owned()], env: Env::default() };
+            assert!(launch.parse::<ServerFlags>("test", "a test").is_err(), "{arg}");
+        }
+        assert!(!parse(&["--enable-docs-url", "False"]).enable_docs_url && parse(&[]).enable_docs_url);
     }
 
     #[test]

@@ -17,6 +17,10 @@ use super::app::App;
 use crate::grpc::status_of;
 use crate::{BoxFuture, Call, Payload, TensorSpec, Verb};
 
+/// The methods that are served, for the documentation; each has its arm in `route`.
+pub(super) const METHODS: [&str; 6] =
+    ["ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer"];
+
 /// A tower service of `inference.GRPCInferenceService`.
 #[derive(Clone)]
 pub(super) struct Service {
@@ -105,6 +109,7 @@ async fn model_metadata(
 ) -> Result<wire::ModelMetadataResponse, Status> {
     let refuse = |error: Error| status_of(&error.or_origin(app.handle.component()));
     let it = app.handle.metadata(&request.name, &request.version).await.map_err(refuse)?;
+    let properties = crate::properties::to_wire(&it.signature);
     let spec = |it: TensorSpec| wire::model_metadata_response::TensorMetadata {
         name: it.name,
         datatype: it.datatype.name().to_owned(),
@@ -116,7 +121,7 @@ async fn model_metadata(
         platform: it.signature.platform,
         inputs: it.signature.inputs.into_iter().map(spec).collect(),
         outputs: it.signature.outputs.into_iter().map(spec).collect(),
-        properties: std::collections::HashMap::new(),
+        properties,
     })
 }
 

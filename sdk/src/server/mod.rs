@@ -4,6 +4,7 @@ mod admin;
 mod app;
 mod body;
 mod catch;
+mod docs;
 mod inference;
 mod listen;
 mod mesh;
@@ -31,6 +32,8 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// The most requests served at once.
     pub max_in_flight: usize,
+    /// Whether the documentation is served.
+    pub enable_docs_url: bool,
     /// What decoding a body may cost.
     pub decode: DecodeLimits,
 }
@@ -40,6 +43,7 @@ impl From<&ServerFlags> for Limits {
         Self {
             max_body_bytes: flags.max_body_bytes,
             max_in_flight: flags.max_in_flight,
+            enable_docs_url: flags.enable_docs_url,
             decode: DecodeLimits::default(),
         }
     }

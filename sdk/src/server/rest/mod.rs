@@ -4,7 +4,7 @@ mod call;
 mod metadata;
 mod path;
 mod repository;
-mod respond;
+pub(super) mod respond;
 mod v1;
 mod v2;
 
@@ -19,7 +19,7 @@ use http::StatusCode;
 use weir_proto::{Code, Error};
 
 use super::app::App;
-use super::inference;
+use super::{docs, inference};
 use respond::{json_body, refuse};
 
 type Shared = State<Arc<App>>;
@@ -30,6 +30,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/", get(|| async { json_body(Bytes::from_static(br#"{"status":"alive"}"#)) }))
         .merge(v1_routes())
         .merge(v2_routes())
+        .merge(docs::routes(app.limits.enable_docs_url))
         .route_service("/inference.GRPCInferenceService/{method}", inference::Service::new(Arc::clone(&app)))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
