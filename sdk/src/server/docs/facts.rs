@@ -47,6 +47,12 @@ impl Offer {
         self.signature.as_ref().filter(|_| !self.reshaped)
     }
 
+    /// Whether rows made from the signature can be explained. Rows are explained as clients send them: where a transformer
+    /// stands before a model with names for its columns, those are most likely objects, and perhaps words.
+    pub(super) fn has_rows_to_explain(&self) -> bool {
+        !self.reshaped || self.signature.as_ref().is_some_and(|it| it.columns.is_empty())
+    }
+
     pub(super) fn classifies(&self) -> bool {
         self.takes_examples() && self.signature.as_ref().and_then(classified).is_some()
     }

@@ -289,7 +289,8 @@ fn v1(all: &mut Vec<Operation>, place: &Place<'_>) {
         });
     }
     if offer.explains {
-        let bodies = (request(place, "V1Request", &v1_examples(offer)), shared_answer("Explanation"));
+        let examples = if offer.has_rows_to_explain() { v1_examples(offer) } else { Vec::new() };
+        let bodies = (request(place, "V1Request", &examples), shared_answer("Explanation"));
         all.push(place.calls(Group::V1, "explain", "Tell why the model predicts so", bodies));
     }
     let summary = if place.versioned { "Whether the version answers" } else { "Whether the model answers" };
@@ -313,7 +314,8 @@ fn v2(all: &mut Vec<Operation>, place: &Place<'_>) {
         all.push(Operation { detail, ..place.calls(Group::V2, "infer", "Predict", bodies) });
     }
     if offer.explains {
-        let bodies = (request(place, "V2Request", &examples()), shared_answer("InferResponse"));
+        let examples = examples().into_iter().filter(|_| offer.has_rows_to_explain()).collect::<Vec<_>>();
+        let bodies = (request(place, "V2Request", &examples), shared_answer("InferResponse"));
         let detail = "The one output `explanation` is a string that holds the explanation as JSON.";
         all.push(Operation {
             detail,

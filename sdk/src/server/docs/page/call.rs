@@ -13,13 +13,23 @@ pub(super) fn write(html: &mut Html, it: &Operation, facts: &Facts, base: &str) 
     if it.kind != Kind::Change || it.model.is_none() && it.request.is_some() {
         html.within(" data-method=\"", it.method, "\"").within(" data-path=\"", &path, "\"");
     }
+    // The first thing that anybody looks for is there at once.
+    html.raw(if it.model == Some(0) && !it.versioned && it.path.ends_with(":predict") {
+        " open"
+    } else {
+        ""
+    });
     html.within(" id=\"", &it.id, "\"><summary>");
     html.raw(if it.method == "get" {
         "<b class=\"verb get\">GET</b>"
     } else {
         "<b class=\"verb post\">POST</b>"
     });
-    html.within("<code>", &it.path, "</code>").within("<span class=\"what\">", it.summary, "</span>");
+    html.raw("<code>");
+    for part in it.path.split_inclusive('/') {
+        html.text(part).raw("<wbr>");
+    }
+    html.raw("</code>").within("<span class=\"what\">", it.summary, "</span>");
     html.raw("</summary><div class=\"in\">");
     if !it.detail.is_empty() {
         html.within("<p>", it.detail, "</p>");

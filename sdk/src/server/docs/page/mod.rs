@@ -18,7 +18,7 @@ const SCRIPT: &str = include_str!("script.js");
 /// What the page may do: run the one script and the one style that are in it, and ask this server. The hashes are those of
 /// `script.js` and `style.css`; a test compares them.
 pub(super) const POLICY: &str = "default-src 'none'; connect-src 'self'; \
-    style-src 'sha256-ja/dvbYsJZ4eapHXvmu+yRzkkyTMFKX4h5BcCOtL1a4='; script-src 'sha256-hUlUlU/9bJ1r6q6EcxyFecRAyQmVs7FbgyhEkoehZNc='; \
+    style-src 'sha256-p9Y7gSVvHw/ODefGgsmUXCOD5uybGA/2WgkM/z4eVMU='; script-src 'sha256-hUlUlU/9bJ1r6q6EcxyFecRAyQmVs7FbgyhEkoehZNc='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// How a client that asked for the page reaches this server, such as `http://localhost:8080`.
@@ -134,11 +134,18 @@ fn model(html: &mut Html, at: usize, offer: &Offer, all: &[Operation], base: &st
         }
     }
     for group in Group::ALL {
-        let mut own = all.iter().filter(|it| it.model == Some(at) && it.group == group).peekable();
-        if own.peek().is_some() {
-            html.within("<h3>", group.name(), "</h3>").within("<p class=\"soft\">", group.detail(), "</p>");
+        let own: Vec<_> = all.iter().filter(|it| it.model == Some(at) && it.group == group).collect();
+        if own.is_empty() {
+            continue;
         }
-        own.for_each(|it| call::write(html, it, facts, base));
+        html.within("<h3>", group.name(), "</h3>").within("<p class=\"soft\">", group.detail(), "</p>");
+        let (versioned, plain): (Vec<_>, Vec<_>) = own.into_iter().partition(|it| it.versioned);
+        plain.into_iter().for_each(|it| call::write(html, it, facts, base));
+        if !versioned.is_empty() {
+            html.raw("<details class=\"more\"><summary>The same with a version in the path</summary>");
+            versioned.into_iter().for_each(|it| call::write(html, it, facts, base));
+            html.raw("</details>");
+        }
     }
     html.raw("</section>");
 }
@@ -161,7 +168,7 @@ fn specs(html: &mut Html, title: &'static str, specs: &[TensorSpec], usual: Opti
         html.within("<td><code>", &shape(spec), "</code></td>");
         if let Some(usual) = usual {
             html.within("<td>", &spec.labels.join(", "), "</td>");
-            html.within("<td>", if at < usual { "unless others are named" } else { "when named" }, "</td>");
+            html.within("<td>", if at < usual { "by default" } else { "when named" }, "</td>");
         }
         html.raw("</tr>");
     }
