@@ -162,12 +162,7 @@ async fn a_model_that_is_unloaded_leaves_the_document_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_regressor_regresses_and_does_not_classify() {
     let folder = tempfile::tempdir().unwrap();
-    let from = root().join("predictor/testdata/xgboost");
-    let file = from.read_dir().unwrap().map(|it| it.unwrap().path()).find(|it| {
-        let name = it.file_name().unwrap().to_string_lossy().into_owned();
-        name.contains("squarederror") && name.ends_with(".json")
-    });
-    let Some(file) = file else { panic!("no regressor in {}", from.display()) };
+    let file = root().join("predictor/testdata/xgboost/3.2.0/poisson.json");
     std::fs::copy(file, folder.path().join("model.json")).unwrap();
     let running = predictor("price", &folder.path().display().to_string()).await;
     let base = format!("http://{}", running.http);
@@ -277,11 +272,7 @@ async fn a_hostile_name_is_text_and_nothing_else() {
     let running = predictor(name, &folder.path().display().to_string()).await;
     let base = format!("http://{}", running.http);
     check(&base).await;
-    let evil = [("host", "x\"><script>1</script>")];
-    let mut request = client().get(format!("{base}/docs"));
-    for (key, value) in evil {
-        request = request.header(key, value);
-    }
+    let request = client().get(format!("{base}/docs")).header("host", "evil\"><i>");
     let page = request.send().await.unwrap().text().await.unwrap();
     assert!(
         page.contains("&lt;/title&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;"),
@@ -289,7 +280,7 @@ async fn a_hostile_name_is_text_and_nothing_else() {
     );
     assert!(page.contains("&lt;img src=x onerror"), "the column is shown");
     assert_eq!(page.matches("<script").count(), 1, "the page's own script, and no other");
-    assert!(!page.contains("<img") && !page.contains("x\"><"));
+    assert!(!page.contains("<img") && !page.contains("evil"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
