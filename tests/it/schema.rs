@@ -15,6 +15,7 @@ pub(crate) fn check(document: &Value, schema: &Value, value: &Value) -> Result<(
             "minimum" => value.as_f64().is_none_or(|it| it >= wanted.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|it| it <= wanted.as_f64().unwrap()),
             "minItems" => value.as_array().is_none_or(|it| it.len() as u64 >= wanted.as_u64().unwrap()),
+            "minProperties" => value.as_object().is_none_or(|it| it.len() as u64 >= wanted.as_u64().unwrap()),
             "maxItems" => value.as_array().is_none_or(|it| it.len() as u64 <= wanted.as_u64().unwrap()),
             "required" => {
                 let keys = wanted.as_array().unwrap();
@@ -40,17 +41,8 @@ pub(crate) fn check(document: &Value, schema: &Value, value: &Value) -> Result<(
                 }
             }
             "items" => {
-                let from = told.get("prefixItems").map_or(0, |it| it.as_array().unwrap().len());
-                for item in value.as_array().into_iter().flatten().skip(from) {
+                for item in value.as_array().into_iter().flatten() {
                     check(document, wanted, item)?;
-                }
-                true
-            }
-            "prefixItems" => {
-                for (schema, item) in
-                    wanted.as_array().unwrap().iter().zip(value.as_array().into_iter().flatten())
-                {
-                    check(document, schema, item)?;
                 }
                 true
             }

@@ -30,8 +30,9 @@ pub(super) fn v1_request(offer: &Offer) -> Json {
                 json.key("inputs").object(|json| {
                     json.key("description")
                         .string("The inputs as a whole: the only one, or an object of them by name.");
-                    if let Some(signature) = offer.form() {
-                        whole_inputs(json, signature);
+                    match offer.form() {
+                        Some(signature) => whole_inputs(json, signature),
+                        None => json.key("type").strings(["array", "object"]),
                     }
                 });
                 json.key("signature_name").object(|json| json.key("enum").strings(["", "serving_default"]));
@@ -82,12 +83,17 @@ pub(super) fn examples(offer: &Offer) -> Json {
                     json.key("minItems").integer(1);
                     json.key("items").object(|json| match offer.form() {
                         Some(signature) => features(json, signature),
-                        None => json.key("type").string("object"),
+                        None => {
+                            json.key("type").string("object");
+                            json.key("minProperties").integer(1);
+                        }
                     });
                 });
                 json.key("context").object(|json| {
                     json.key("description").string("Features that every example has.");
                     json.key("type").string("object");
+                    json.key("additionalProperties")
+                        .object(|json| json.key("type").strings(["number", "string", "boolean"]));
                 });
                 json.key("signature_name").object(|json| json.key("type").string("string"));
             });

@@ -69,7 +69,7 @@ fn header_schema(json: &mut Json, name: &str) {
     match name {
         "x-request-timeout-ms" => {
             json.key("type").string("integer");
-            json.key("minimum").integer(0);
+            json.key("minimum").integer(1);
             json.key("maximum").wide(u64::MAX.into());
             json.key("examples").list(|json| json.integer(10_000));
         }
