@@ -324,6 +324,7 @@ fn v2(all: &mut Vec<Operation>, place: &Place<'_>) {
     }
     let summary = if place.versioned { "Whether the version answers" } else { "Whether the model answers" };
     all.push(place.tells(Group::V2, "ready", "/ready", summary, "ModelReady"));
+    all.push(place.tells(Group::V2, "status", "/status", "The same, as KFServing called it", "ModelReady"));
     if offer.signature.is_some() {
         let summary = "What the model takes and gives";
         all.push(place.tells(Group::V2, "metadata", "", summary, "ModelMetadata"));

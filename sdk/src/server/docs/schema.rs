@@ -181,7 +181,7 @@ fn either(json: &mut Json, keys: &[&str]) {
     });
 }
 
-fn any_of(json: &mut Json, forms: Vec<Json>) {
+fn any_of(json: &mut Json, forms: &[Json]) {
     json.key("anyOf").list(|json| forms.iter().for_each(|it| json.value(it)));
 }
 
@@ -197,7 +197,7 @@ fn instances(json: &mut Json, signature: &Signature) {
             if !signature.columns.is_empty() {
                 forms.push(schema(|json| list_of(json, |json| record(json, signature, only.datatype))));
             }
-            any_of(json, forms);
+            any_of(json, &forms);
         }
         several => list_of(json, |json| rows(json, several, Way::Sent)),
     }
@@ -221,7 +221,7 @@ fn whole_inputs(json: &mut Json, signature: &Signature) {
             }));
         }
     }
-    any_of(json, forms);
+    any_of(json, &forms);
 }
 
 fn features(json: &mut Json, signature: &Signature) {
@@ -230,7 +230,7 @@ fn features(json: &mut Json, signature: &Signature) {
     if let ([only], false) = (signature.inputs.as_slice(), signature.columns.is_empty()) {
         forms.push(schema(|json| record(json, signature, only.datatype)));
     }
-    any_of(json, forms);
+    any_of(json, &forms);
 }
 
 fn predictions(json: &mut Json, outputs: &[TensorSpec]) {
