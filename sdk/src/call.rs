@@ -329,6 +329,24 @@ pub trait Handle: Send + Sync + 'static {
     /// Tells what a model takes and gives.
     fn metadata<'a>(&'a self, model: &'a str, version: &'a str) -> BoxFuture<'a, Result<Metadata, Error>>;
 
+    /// Whether it explains that model's predictions.
+    fn explains(&self, model: &str) -> bool {
+        let _ = model;
+        self.verbs().contains(&Verb::Explain)
+    }
+
+    /// Whether something reshapes what clients send before the model meets it, and what it answers after: its signature then
+    /// does not tell the form of a request.
+    fn reshapes(&self, model: &str) -> bool {
+        let _ = model;
+        false
+    }
+
+    /// Whether models can be loaded and unloaded.
+    fn has_repository(&self) -> bool {
+        false
+    }
+
     /// Loads or unloads a model, and returns when that is done.
     ///
     /// The default is that there is no repository.

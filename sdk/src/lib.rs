@@ -12,6 +12,7 @@ pub mod host;
 mod id;
 pub mod metrics;
 pub mod model;
+mod properties;
 mod repoll;
 pub mod run;
 pub mod server;

@@ -200,8 +200,11 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_an_error() {
-        let launch = Launch { args: vec!["--http_port=x".to_owned()], env: Env::default() };
-        assert!(launch.parse::<ServerFlags>("test", "a test").is_err());
+        for arg in ["--http_port=x", "--enable_docs_url=maybe"] {
+            let launch = Launch { args: vec![arg.to_owned()], env: Env::default() };
+            assert!(launch.parse::<ServerFlags>("test", "a test").is_err(), "{arg}");
+        }
+        assert!(!parse(&["--enable-docs-url", "False"]).enable_docs_url && parse(&[]).enable_docs_url);
     }
 
     #[test]

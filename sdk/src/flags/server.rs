@@ -37,6 +37,10 @@ pub struct ServerFlags {
     #[arg(long = "enable_grpc", default_value = "true", default_missing_value = "true", num_args = 0..=1,
           value_parser = switch, action = clap::ArgAction::Set, help_heading = WATCH)]
     pub enable_grpc: bool,
+    /// Serve the documentation: /docs and /openapi.json
+    #[arg(long = "enable_docs_url", default_value = "true", default_missing_value = "true", num_args = 0..=1,
+          value_parser = switch, action = clap::ArgAction::Set, help_heading = WATCH)]
+    pub enable_docs_url: bool,
     /// Log how long each request took, in KServe's words
     #[arg(long = "enable_latency_logging", default_value = "false", default_missing_value = "true", num_args = 0..=1,
           value_parser = switch, action = clap::ArgAction::Set, help_heading = WATCH)]
@@ -132,6 +136,7 @@ impl Default for ServerFlags {
             admin_port: 8082,
             unix_socket: None,
             enable_grpc: true,
+            enable_docs_url: true,
             enable_latency_logging: false,
             model_control_mode: ModelControl::default(),
             max_body_bytes: 104_857_600,

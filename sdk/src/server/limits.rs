@@ -73,6 +73,8 @@ impl Default for Limits {
 pub struct Switches {
     /// gRPC for clients; Weir's services call each other in any case.
     pub grpc: bool,
+    /// The documentation.
+    pub docs: bool,
     /// A line of the log for each request, with its time.
     pub latency_log: bool,
     /// Whether clients may load and unload models.
@@ -83,6 +85,7 @@ impl From<&ServerFlags> for Switches {
     fn from(flags: &ServerFlags) -> Self {
         Self {
             grpc: flags.enable_grpc,
+            docs: flags.enable_docs_url,
             latency_log: flags.enable_latency_logging,
             model_control: flags.model_control_mode,
         }

@@ -4,6 +4,7 @@ mod admin;
 mod app;
 mod body;
 mod catch;
+mod docs;
 mod encoding;
 mod grpc;
 mod limits;

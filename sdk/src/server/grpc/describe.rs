@@ -78,6 +78,7 @@ async fn model_metadata(
     it: wire::ModelMetadataRequest,
 ) -> Result<wire::ModelMetadataResponse, Error> {
     let it = app.handle.metadata(&it.name, &it.version).await?;
+    let properties = crate::properties::to_wire(&it.signature);
     let spec = |it: TensorSpec| wire::model_metadata_response::TensorMetadata {
         name: it.name,
         datatype: it.datatype.name().to_owned(),
@@ -89,6 +90,6 @@ async fn model_metadata(
         platform: it.signature.platform,
         inputs: it.signature.inputs.into_iter().map(spec).collect(),
         outputs: it.signature.outputs.into_iter().map(spec).collect(),
-        properties: std::collections::HashMap::new(),
+        properties,
     })
 }

@@ -28,6 +28,20 @@ use super::app::App;
 use crate::{BoxFuture, Context};
 use message::Messages;
 
+/// The methods of inference that are served, for the documentation; each has its place in [`Grpc::serve`].
+pub(super) const METHODS: [&str; 10] = [
+    "ServerLive",
+    "ServerReady",
+    "ServerMetadata",
+    "ModelReady",
+    "ModelMetadata",
+    "ModelInfer",
+    "ModelStreamInfer",
+    "RepositoryIndex",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
+];
+
 /// The most streams that watch health or ask reflection.
 const QUIET_STREAMS: usize = 256;
 /// The most bytes of a message that holds names and no tensors.

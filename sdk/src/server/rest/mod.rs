@@ -5,7 +5,7 @@ mod events;
 mod metadata;
 mod path;
 mod repository;
-mod respond;
+pub(super) mod respond;
 mod v1;
 mod v2;
 
@@ -20,7 +20,7 @@ use http::StatusCode;
 use weir_proto::{Code, Error};
 
 use super::app::App;
-use super::grpc;
+use super::{docs, grpc};
 use respond::{json_body, refuse};
 pub(super) use v2::EXTENSIONS;
 
@@ -34,6 +34,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/", get(|| async { json_body(Bytes::from_static(br#"{"status":"alive"}"#)) }))
         .merge(v1_routes())
         .merge(v2_routes())
+        .merge(docs::routes(app.switches.docs))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(app)
