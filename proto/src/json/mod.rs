@@ -4,8 +4,10 @@
 //! and Python do. Every text is bounded by a [`Limits`]; no text makes the reader panic or overflow its stack.
 
 mod grid;
+mod nested;
 mod number;
 mod reader;
+mod shortest;
 #[cfg(test)]
 mod tests;
 mod usual;
@@ -14,6 +16,8 @@ mod writer;
 use std::fmt;
 
 pub use grid::Numbers;
+pub(crate) use nested::elements;
+pub use nested::{Digits, push_nested};
 pub use number::Number;
 pub use reader::{Kind, Limits, Reader, Run};
 pub use usual::Element;

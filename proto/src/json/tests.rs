@@ -518,3 +518,50 @@ fn numbers_of_any_kind_stay_integers_as_long_as_they_can() {
     );
     assert_eq!(read("[9007199254740993, 0.5]", integers(&[1])), (None, integers(&[1])));
 }
+
+#[test]
+fn many_numbers_are_written_as_one_by_one() {
+    fn check<T: Digits>(values: &[T], push: impl Fn(&mut Vec<u8>, T)) {
+        let (mut want, mut got) = (Vec::new(), Vec::new());
+        for &value in values {
+            push(&mut want, value);
+            want.push(b',');
+            push_nested(&mut got, &[], &[value], NonFinite::Tokens);
+            got.push(b',');
+        }
+        let text = String::from_utf8(want).unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), text);
+        let mut list = Vec::new();
+        push_nested(&mut list, &[values.len()], values, NonFinite::Tokens);
+        assert_eq!(String::from_utf8(list).unwrap(), format!("[{}]", text.trim_end_matches(',')));
+    }
+    let mut state = 3;
+    let bits: Vec<u64> = (0..10_000).map(|_| random(&mut state)).collect();
+    // Of any magnitude; of those that are not by zmij; with few digits.
+    let wide = bits.iter().map(|&it| f64::from_bits(it));
+    let usual = bits.iter().map(|&it| f64::from_bits(it >> 12 | (1012 + it % 70) << 52));
+    let short = bits.iter().map(|&it| (it >> 40) as f64 / 10_f64.powi((it % 9) as i32));
+    let special =
+        [0.0, -0.0, 1.0, 0.5, -1.5, f64::NAN, f64::INFINITY, f64::MAX, f64::MIN_POSITIVE, 9.999_999];
+    let doubles: Vec<f64> = wide.chain(usual).chain(short).chain(special).collect();
+    check(&doubles, |out, it| push_f64(out, it, NonFinite::Tokens));
+    let wide = bits.iter().map(|&it| f32::from_bits(it as u32));
+    let singles: Vec<f32> = wide.chain(doubles.iter().map(|&it| it as f32)).collect();
+    check(&singles, |out, it| push_f32(out, it, NonFinite::Tokens));
+    let integers: Vec<i64> = bits.iter().map(|&it| it as i64 >> (it % 64)).chain([i64::MIN, 0]).collect();
+    check(&integers, push_i64);
+    check(&bits.iter().map(|&it| it >> (it % 64)).collect::<Vec<u64>>(), push_u64);
+    check(&(0..=u8::MAX).collect::<Vec<u8>>(), |out, it| push_u64(out, it.into()));
+    check(&(i8::MIN..=i8::MAX).collect::<Vec<i8>>(), |out, it| push_i64(out, it.into()));
+
+    let nested = |shape: &[usize]| {
+        let mut out = b"x".to_vec();
+        let values: Vec<u16> = (0..elements(shape) as u16).collect();
+        push_nested(&mut out, shape, &values, NonFinite::Null);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(nested(&[]), "x0");
+    assert_eq!(nested(&[2, 2, 1]), "x[[[0],[1]],[[2],[3]]]");
+    assert_eq!([nested(&[0]), nested(&[2, 0]), nested(&[0, 2])], ["x[]", "x[[],[]]", "x[]"]);
+    assert_eq!(nested(&[0, usize::MAX, usize::MAX]), "x[]");
+}
