@@ -11,6 +11,8 @@ pub mod form;
 pub mod half;
 pub mod infer;
 pub mod json;
+#[cfg(test)]
+mod laws;
 pub mod limits;
 pub mod manifest;
 pub mod oip;

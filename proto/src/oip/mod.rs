@@ -11,7 +11,7 @@ use crate::generated::inference::{
     model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
     model_infer_response::InferOutputTensor,
 };
-use crate::tensor::elements;
+use crate::tensor::{check_rank, elements};
 use crate::{
     Code, Data, DataType, DecodeLimits, Error, InferRequest, InferResponse, Parameter, Parameters,
     RequestedOutput, Tensor,
@@ -33,8 +33,7 @@ pub enum Contents {
 /// # Errors
 /// `InvalidInput` telling the input, what was met and what was expected; `TooLarge` for what is over a limit.
 pub fn decode_request(body: Bytes, limits: &DecodeLimits) -> Result<InferRequest, Error> {
-    // What is counted there are strings.
-    envelope::check(&body, &DecodeLimits { elements: limits.strings(), ..*limits })?;
+    envelope::check_request(&body, limits)?;
     envelope::check_runs(&body, limits)?;
     let message = ModelInferRequest::decode(body)
         .map_err(|error| Error::invalid(format!("not an inference.ModelInferRequest: {error}")))?;
@@ -46,10 +45,11 @@ pub fn decode_request(body: Bytes, limits: &DecodeLimits) -> Result<InferRequest
 /// # Errors
 /// `Upstream` when the bytes are not such a message.
 pub fn decode_response(body: Bytes) -> Result<InferResponse, Error> {
+    let upstream = |error: Error| Error::new(Code::Upstream, error.message);
+    envelope::check_response(&body).map_err(upstream)?;
     let message = ModelInferResponse::decode(body).map_err(|error| {
         Error::new(Code::Upstream, format!("not an inference.ModelInferResponse: {error}"))
     })?;
-    let upstream = |error: Error| Error::new(Code::Upstream, error.message);
     let (outputs, raws) = (message.outputs.len(), message.raw_output_contents.len());
     if raws > 0 && raws != outputs {
         return Err(upstream(Error::invalid(format!("{raws} raw contents for {outputs} outputs"))));
@@ -182,6 +182,7 @@ fn tensor(
     raw: Option<Bytes>,
 ) -> Result<Tensor, Error> {
     let datatype = DataType::parse(datatype)?;
+    check_rank(&name, shape.len())?;
     let sizes: Option<Vec<usize>> = shape.iter().map(|&size| usize::try_from(size).ok()).collect();
     let sizes = sizes.ok_or_else(|| {
         Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {shape:?}"))
@@ -374,5 +375,20 @@ mod tests {
             "contents field must not be specified when using raw_input_contents for input 'b' for model 'm'",
         );
         check(&|it| it.raw_input_contents.clear(), "input `a` has 0 values, its shape [2] needs 2");
+    }
+
+    #[test]
+    fn an_answer_that_costs_more_than_it_says_is_refused() {
+        let outputs =
+            vec![Tensor { shape: vec![1; 65], ..Tensor::new("y", [1], Data::Int8(vec![7].into())) }];
+        let deep = encode_response(InferResponse { outputs, ..Default::default() }, Contents::Raw);
+        let error = decode_response(deep).unwrap_err();
+        assert_eq!(
+            (error.code, &*error.message),
+            (Code::Upstream, "input `y` has a shape of 65 sizes or more, the limit is 64")
+        );
+        // Each two bytes is a tensor without anything.
+        let many = decode_response([0x2a, 0].repeat(1 << 15).into()).unwrap_err();
+        assert_eq!(many.message, "the message has 32768 tensors and parameters, the limit is 16384");
     }
 }

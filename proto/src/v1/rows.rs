@@ -101,7 +101,14 @@ pub(super) fn features<'a>(reader: &mut Reader<'a>) -> Result<Vec<Feature<'a>>, 
     }
     reader.begin_object()?;
     let mut features = Vec::new();
+    let mut met_before = HashSet::new();
     while let Some(key) = reader.next_key()? {
+        if features.len() >= MAX_COLUMNS {
+            return Err(too_wide());
+        }
+        if !met_before.insert(key.clone()) {
+            return Err(Error::invalid(format!("`context` has the key `{key}` twice")));
+        }
         features.push((key.into_owned(), reader.clone()));
         reader.skip()?;
     }
@@ -116,6 +123,8 @@ fn objects(
 ) -> Result<Vec<Tensor>, Error> {
     let mut columns = Columns::default();
     let mut rows = 0;
+    // A row of two bytes takes all that is shared, so what that comes to is counted.
+    let mut room = limits.elements;
     reader.begin_array()?;
     while reader.next_element()? {
         if reader.peek()? != Kind::Object {
@@ -131,7 +140,10 @@ fn objects(
         }
         for (name, value) in shared {
             if !columns.has(name, rows) {
-                columns.cell(name, &mut value.clone(), rows, limits)?;
+                let mut again = value.clone();
+                columns.cell(name, &mut again, rows, limits)?;
+                let taken = again.offset() - value.offset() + TAKING;
+                room = room.checked_sub(taken).ok_or_else(|| shared_too_often(limits))?;
             }
         }
         rows += 1;
@@ -148,6 +160,18 @@ const MAX_COLUMNS: usize = 1 << 16;
 
 fn too_wide() -> Error {
     Error::new(Code::TooLarge, format!("there are more than {MAX_COLUMNS} columns"))
+}
+
+/// What it costs to take a value from the context, in bytes of text read, beside those of the value.
+const TAKING: usize = 32;
+
+fn shared_too_often(limits: &DecodeLimits) -> Error {
+    let message = format!(
+        "the examples take more from `context` than the limit of {} bytes, at {TAKING} for each value and its text; send \
+         fewer examples or a smaller context",
+        limits.elements
+    );
+    Error::new(Code::TooLarge, message)
 }
 
 /// The columns that rows of objects make.

@@ -7,8 +7,9 @@ mod encode;
 use bytes::Bytes;
 
 use crate::json::{self, Kind, Number, Reader};
+use crate::tensor::check_rank;
 use crate::{
-    Data, DataType, DecodeLimits, Error, Form, InferRequest, Parameters, RequestedOutput, Tensor, v1,
+    Code, Data, DataType, DecodeLimits, Error, Form, InferRequest, Parameters, RequestedOutput, Tensor, v1,
 };
 use data::read_data;
 
@@ -71,6 +72,7 @@ fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draf
                 let mut drafts: Vec<Draft> = Vec::new();
                 let mut limits = *limits;
                 while reader.next_element()? {
+                    check_many("inputs", drafts.len())?;
                     let draft = input(&mut reader, &limits)?;
                     if let Some(data) = &draft.data {
                         limits.spend(data);
@@ -87,6 +89,16 @@ fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draf
     let inputs =
         inputs.ok_or_else(|| Error::invalid("expected a key `inputs` with a list of tensors, met none"))?;
     Ok((request, inputs))
+}
+
+/// The most inputs, and the most requested outputs: an entry takes three bytes of text and many times that here.
+const MANY: usize = 1 << 14;
+
+fn check_many(what: &str, met: usize) -> Result<(), Error> {
+    if met < MANY {
+        return Ok(());
+    }
+    Err(Error::new(Code::TooLarge, format!("there are more than {MANY} `{what}`, which is the limit")))
 }
 
 fn object(reader: &mut Reader<'_>, what: &str) -> Result<(), Error> {
@@ -114,6 +126,7 @@ fn outputs(reader: &mut Reader<'_>) -> Result<Vec<RequestedOutput>, Error> {
     let mut outputs = Vec::new();
     list(reader, "outputs")?;
     while reader.next_element()? {
+        check_many("outputs", outputs.len())?;
         object(reader, "an entry of `outputs`")?;
         let mut output = RequestedOutput { name: String::new(), parameters: Parameters::default() };
         while let Some(key) = reader.next_key()? {
@@ -199,6 +212,7 @@ fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> 
     list(reader, "shape")?;
     let mut shape = Vec::new();
     while reader.next_element()? {
+        check_rank(name, shape.len() + 1)?;
         let wrong = |met: String| {
             Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {met}"))
         };
@@ -304,5 +318,22 @@ mod tests {
             &*encode_response(response, &Form::default()).unwrap().0,
             br#"{"model_name":"m","id":"7","parameters":{"k":1},"outputs":[{"name":"y","datatype":"FP64","shape":[1,2],"data":[0.25,1.0]}]}"#
         );
+    }
+
+    #[test]
+    fn lists_that_cost_more_than_they_say_are_limited() {
+        let code = |body: String| decode_request(body.as_bytes()).map_err(|error| error.code);
+        let shape = |rank: usize| {
+            let sizes = vec!["1"; rank].join(",");
+            format!(r#"{{"inputs":[{{"name":"x","datatype":"INT8","shape":[{sizes}],"data":[7]}}]}}"#)
+        };
+        assert_eq!(code(shape(64)).unwrap().inputs[0].shape.len(), 64);
+        assert_eq!(code(shape(65)), Err(Code::TooLarge));
+        let outputs = |many: usize| format!(r#"{{"inputs":[],"outputs":[{}]}}"#, vec!["{}"; many].join(","));
+        assert_eq!(code(outputs(MANY)).unwrap().outputs.len(), MANY);
+        assert_eq!(code(outputs(MANY + 1)), Err(Code::TooLarge));
+        let input = r#"{"shape":[0],"datatype":"BOOL","data":[]}"#;
+        let inputs = vec![input; MANY + 1].join(",");
+        assert_eq!(code(format!(r#"{{"inputs":[{inputs}]}}"#)), Err(Code::TooLarge));
     }
 }
