@@ -4,14 +4,14 @@
 use bytes::Bytes;
 
 use crate::generated::mesh;
-use crate::{Error, InferRequest, InferResponse, oip, v1, v2};
+use crate::{Code, DecodeLimits, Error, Form, InferRequest, InferResponse, oip, v1, v2};
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Face {
     /// JSON of the V1 protocol.
     V1,
-    /// JSON of the Open Inference Protocol.
+    /// JSON of the Open Inference Protocol, perhaps with raw tensors behind it.
     V2,
     /// Messages of the Open Inference Protocol with raw contents.
     Tensors,
@@ -29,44 +29,67 @@ impl Face {
             Self::TypedTensors => "grpc-typed",
         }
     }
+}
 
-    /// Decodes a request written so.
+/// A body, and what is needed to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// How the body is written.
+    pub face: Face,
+    /// The body.
+    pub body: Bytes,
+    /// For [`Face::V2`] with raw tensors behind the JSON: the length of the JSON. With 0 the body is nothing but the bytes of
+    /// the model's one input.
+    pub json_length: Option<usize>,
+    /// How an answer to it is to be written.
+    pub form: Form,
+}
+
+impl Payload {
+    /// Creates a payload of the usual form.
+    pub fn new(face: Face, body: Bytes) -> Self {
+        Self { face, body, json_length: None, form: Form::default() }
+    }
+
+    /// Decodes a request to that model, and what it says of the answer's form.
     ///
     /// # Errors
-    /// `InvalidInput` telling where, what was met and what was expected.
-    pub fn decode_request(self, body: Bytes) -> Result<InferRequest, Error> {
-        match self {
-            Self::V1 => v1::decode_request(&body),
-            Self::V2 => v2::decode_request(&body),
-            Self::Tensors | Self::TypedTensors => oip::decode_request(body),
+    /// `InvalidInput` telling where, what was met and what was expected; `TooLarge` for what is over a limit.
+    pub fn into_request(self, model: &str, limits: &DecodeLimits) -> Result<(InferRequest, Form), Error> {
+        match self.face {
+            Face::V1 => v1::decode_request(&self.body, self.form, limits),
+            Face::V2 => v2::decode_request(&self.body, self.json_length, model, limits),
+            // Whoever wrote the tensors of another face has learnt its form.
+            Face::Tensors | Face::TypedTensors => Ok((oip::decode_request(self.body, limits)?, self.form)),
         }
     }
 
-    /// Decodes an answer written so. V1 answers carry no types, so they are not read back.
+    /// Decodes an answer in tensors. V1 answers carry no types, so they are not read back.
     ///
     /// # Errors
     /// `Upstream` when the bytes are not such an answer.
-    pub fn decode_response(self, body: Bytes) -> Result<InferResponse, Error> {
-        match self {
-            Self::Tensors | Self::TypedTensors => oip::decode_response(body),
-            Self::V1 | Self::V2 => Err(Error::new(
-                crate::Code::Unsupported,
-                format!("an answer in the face {} is not read back; ask for tensors", self.name()),
+    pub fn into_response(self) -> Result<(InferResponse, Form), Error> {
+        match self.face {
+            Face::Tensors | Face::TypedTensors => Ok((oip::decode_response(self.body)?, self.form)),
+            Face::V1 | Face::V2 => Err(Error::new(
+                Code::Unsupported,
+                format!("an answer in the face {} is not read back; ask for tensors", self.face.name()),
             )),
         }
     }
 
-    /// Encodes an answer.
+    /// Encodes an answer in that face and form.
     ///
     /// # Errors
-    /// `Inference` when the outputs cannot be said in this face.
-    pub fn encode_response(self, response: InferResponse) -> Result<Bytes, Error> {
-        match self {
-            Self::V1 => v1::encode_response(&response),
-            Self::V2 => v2::encode_response(&response),
-            Self::Tensors => Ok(oip::encode_response(response, oip::Contents::Raw)),
-            Self::TypedTensors => Ok(oip::encode_response(response, oip::Contents::Typed)),
-        }
+    /// `Inference` or `InvalidInput` when the outputs cannot be said so.
+    pub fn of_response(face: Face, response: InferResponse, form: Form) -> Result<Self, Error> {
+        let (body, json_length) = match face {
+            Face::V1 => (v1::encode_response(&response, &form)?, None),
+            Face::V2 => v2::encode_response(response, &form)?,
+            Face::Tensors => (oip::encode_response(response, oip::Contents::Raw), None),
+            Face::TypedTensors => (oip::encode_response(response, oip::Contents::Typed), None),
+        };
+        Ok(Self { face, body, json_length, form })
     }
 }
 

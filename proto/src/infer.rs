@@ -23,6 +23,12 @@ impl Parameters {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// Takes the parameter of that name out.
+    pub fn take(&mut self, name: &str) -> Option<Parameter> {
+        let at = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.remove(at).1)
+    }
+
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -6,8 +6,10 @@ pub mod document;
 mod element;
 pub mod error;
 pub mod face;
+pub mod form;
 pub mod infer;
 pub mod json;
+pub mod limits;
 pub mod manifest;
 pub mod oip;
 pub mod signature;
@@ -16,8 +18,10 @@ pub mod v1;
 pub mod v2;
 
 pub use error::{Code, Error, Origin};
-pub use face::Face;
+pub use face::{Face, Payload};
+pub use form::{Form, Layout, Method};
 pub use infer::{InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
+pub use limits::DecodeLimits;
 pub use signature::{Signature, TensorSpec};
 pub use tensor::{Buffer, Data, DataType, Tensor};
 
@@ -27,8 +31,16 @@ pub mod generated {
     /// The Open Inference Protocol.
     #[rustfmt::skip]
     #[path = "inference.rs"]
-    pub mod inference; /// What Weir's services say to each other.
+    pub mod inference;
+    /// gRPC's health checking.
+    #[rustfmt::skip]
+    #[path = "grpc.health.v1.rs"]
+    pub mod health;
+    /// What Weir's services say to each other.
     #[rustfmt::skip]
     #[path = "weir.mesh.v1.rs"]
     pub mod mesh;
+
+    /// The file descriptors of what clients speak, as server reflection hands them out: an encoded `FileDescriptorSet`.
+    pub static DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
 }

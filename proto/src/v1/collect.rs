@@ -2,17 +2,37 @@
 
 use bytes::Bytes;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::met;
 use crate::json::{self, Kind, Reader};
-use crate::{Buffer, Data, Error, Parameters, Tensor};
+use crate::{Buffer, Data, DecodeLimits, Error, Parameters, Tensor};
+
+/// Returns whether the reader stands before `{"b64": "..."}`: bytes, written as TensorFlow Serving does.
+pub(crate) fn is_base64(reader: &Reader<'_>) -> bool {
+    let mut ahead = reader.clone();
+    let mut found = || {
+        ahead.begin_object()?;
+        let named = ahead.next_key()?.is_some_and(|key| key == "b64");
+        if !named || ahead.peek()? != Kind::String {
+            return Ok(false);
+        }
+        ahead.string()?;
+        Ok::<_, json::JsonError>(ahead.next_key()?.is_none())
+    };
+    // Whoever reads the value tells what is wrong with it.
+    found().unwrap_or(false)
+}
 
 /// Gathers nested lists into flat leaves and the shape they all must have.
-#[derive(Default)]
 pub(super) struct Collector {
     shape: Vec<usize>,
     /// How many of `shape` are known: the first leaf settles the rest.
     settled: bool,
     leaves: Leaves,
+    /// The most leaves there may be.
+    max: usize,
 }
 
 #[derive(Default)]
@@ -27,10 +47,27 @@ enum Leaves {
     Booleans(Vec<u8>),
 }
 
+impl Leaves {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Numbers(it, _) => it.len(),
+            Self::Wide(it) => it.len(),
+            Self::Strings(it) => it.len(),
+            Self::Booleans(it) => it.len(),
+        }
+    }
+}
+
 impl Collector {
+    /// A collector of one tensor.
+    pub(super) fn new(limits: &DecodeLimits) -> Self {
+        Self { shape: Vec::new(), settled: false, leaves: Leaves::None, max: limits.elements }
+    }
+
     /// A collector for one key of object rows: the first dimension is counted by the caller.
-    pub(super) fn rows() -> Self {
-        Self { shape: vec![0], ..Self::default() }
+    pub(super) fn rows(limits: &DecodeLimits) -> Self {
+        Self { shape: vec![0], ..Self::new(limits) }
     }
 
     /// Says how many rows there were, where they were counted outside.
@@ -70,6 +107,9 @@ impl Collector {
             *whole &= run.integers;
             closed = run.closed;
             count = numbers.len() - before;
+            if numbers.len() > self.max {
+                return Err(too_many(self.max));
+            }
         }
         while !closed && reader.next_element()? {
             self.value(reader, depth + 1)?;
@@ -100,11 +140,15 @@ impl Collector {
             self.leaves = match kind {
                 Kind::Number | Kind::Null => Leaves::Numbers(Vec::new(), true),
                 Kind::String => Leaves::Strings(Vec::new()),
+                Kind::Object if is_base64(reader) => Leaves::Strings(Vec::new()),
                 Kind::Bool => Leaves::Booleans(Vec::new()),
                 Kind::Array | Kind::Object => {
                     return Err(unexpected(reader, kind, "a number, string or boolean"));
                 }
             };
+        }
+        if self.leaves.len() >= self.max {
+            return Err(too_many(self.max));
         }
         match (&mut self.leaves, kind) {
             (Leaves::Numbers(numbers, whole), Kind::Number) => match reader.number()? {
@@ -141,6 +185,7 @@ impl Collector {
             (Leaves::Strings(strings), Kind::String) => {
                 strings.push(Bytes::copy_from_slice(reader.string()?.as_bytes()));
             }
+            (Leaves::Strings(strings), Kind::Object) if is_base64(reader) => strings.push(base64(reader)?),
             (Leaves::Booleans(booleans), Kind::Bool) => booleans.push(u8::from(reader.boolean()?)),
             (Leaves::Numbers(..) | Leaves::Wide(_), _) => return Err(unexpected(reader, kind, "a number")),
             (Leaves::Strings(_), _) => return Err(unexpected(reader, kind, "a string")),
@@ -170,6 +215,25 @@ impl Collector {
         }
         Ok(Tensor { name: name.to_owned(), shape: self.shape, data, parameters: Parameters::default() })
     }
+}
+
+fn too_many(max: usize) -> Error {
+    Error::new(crate::Code::TooLarge, format!("a tensor has more than {max} elements, which is the limit"))
+}
+
+/// Reads `{"b64": "..."}`, which [`is_base64`] has found.
+///
+/// # Errors
+/// `InvalidInput` when the text is not base64.
+pub(crate) fn base64(reader: &mut Reader<'_>) -> Result<Bytes, Error> {
+    reader.begin_object()?;
+    reader.next_key()?;
+    let text = reader.string()?;
+    let bytes = BASE64
+        .decode(text.as_bytes())
+        .map_err(|error| Error::invalid(format!("Unable to base64 decode `{}`: {error}", shorten(&text))))?;
+    reader.next_key()?;
+    Ok(bytes.into())
 }
 
 fn unexpected(reader: &mut Reader<'_>, kind: Kind, want: &str) -> Error {

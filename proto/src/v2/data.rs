@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::list;
 use crate::json::{Kind, Number, Reader};
 use crate::tensor::elements;
-use crate::{Data, DataType, Error};
+use crate::{Data, DataType, DecodeLimits, Error, v1};
 
 /// Reads `data`, flat or nested, into the type it is declared to have.
 pub(super) fn read_data(
@@ -13,10 +13,12 @@ pub(super) fn read_data(
     name: &str,
     datatype: DataType,
     shape: &[usize],
+    limits: &DecodeLimits,
 ) -> Result<Data, Error> {
     let count = elements(shape).ok_or_else(|| {
         Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
     })?;
+    limits.check_elements(name, count)?;
     macro_rules! integers {
         ($variant:ident, $type:ty) => {{
             let mut values: Vec<$type> = Vec::new();
@@ -76,6 +78,7 @@ pub(super) fn read_data(
             leaves(reader, &mut |reader| {
                 match reader.peek()? {
                     Kind::String => values.push(Bytes::copy_from_slice(reader.string()?.as_bytes())),
+                    Kind::Object if v1::is_base64(reader) => values.push(v1::base64(reader)?),
                     kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
                 }
                 Ok(())
@@ -121,6 +124,11 @@ fn floats(reader: &mut Reader<'_>, name: &str, datatype: DataType) -> Result<Vec
                 nesting += 1;
             }
             Kind::Number => values.push(reader.float()?),
+            // As numbers that are not finite are written.
+            Kind::Null => {
+                reader.null()?;
+                values.push(f64::NAN);
+            }
             kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
         }
     }

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 
-use crate::element::element;
-use crate::{Error, InferResponse, Parameter, Parameters, Tensor, json};
+use crate::element::{BytesStyle, Style, element};
+use crate::json::{self, NonFinite};
+use crate::{Data, Error, Form, InferResponse, Parameter, Parameters, Tensor};
 
-/// Encodes a V2 answer, with flat data.
+/// Encodes a V2 answer: flat data in the JSON, or raw bytes behind it for the outputs wanted so. Returns the body and, when
+/// there is anything behind it, the length of the JSON.
 ///
 /// # Errors
 /// `InvalidInput` for half floats and for bytes that are not text, which have no JSON form.
-pub fn encode_response(response: &InferResponse) -> Result<Bytes, Error> {
+pub fn encode_response(response: InferResponse, form: &Form) -> Result<(Bytes, Option<usize>), Error> {
     let mut out = Vec::with_capacity(192);
     out.extend_from_slice(b"{\"model_name\":");
     json::push_str(&mut out, &response.model_name);
@@ -21,21 +23,59 @@ pub fn encode_response(response: &InferResponse) -> Result<Bytes, Error> {
     json::push_str(&mut out, &response.id);
     push_parameters(&mut out, &response.parameters);
     out.extend_from_slice(b",\"outputs\":[");
-    for (index, output) in response.outputs.iter().enumerate() {
+    let mut raw: Vec<Bytes> = Vec::new();
+    for (index, output) in response.outputs.into_iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        push_output(&mut out, output)?;
+        if form.is_binary(&output.name) {
+            raw.push(push_raw_output(&mut out, output));
+        } else {
+            push_output(&mut out, &output)?;
+        }
     }
     out.extend_from_slice(b"]}");
-    Ok(out.into())
+    if raw.is_empty() {
+        return Ok((out.into(), None));
+    }
+    let json_length = out.len();
+    out.reserve(raw.iter().map(Bytes::len).sum());
+    raw.iter().for_each(|it| out.extend_from_slice(it));
+    Ok((out.into(), Some(json_length)))
+}
+
+/// Writes what the JSON says of an output whose bytes come behind it, and returns those.
+fn push_raw_output(out: &mut Vec<u8>, mut output: Tensor) -> Bytes {
+    let data = std::mem::replace(&mut output.data, Data::Bytes(Vec::new()));
+    let datatype = data.datatype();
+    let raw = data.into_raw();
+    let size = i64::try_from(raw.len()).unwrap_or(i64::MAX);
+    output.parameters.0.push(("binary_data_size".to_owned(), Parameter::Int(size)));
+    push_head(out, &output, datatype.name());
+    out.push(b'}');
+    raw
 }
 
 fn push_output(out: &mut Vec<u8>, output: &Tensor) -> Result<(), Error> {
+    push_head(out, output, output.datatype().name());
+    out.extend_from_slice(b",\"data\":[");
+    let style = Style { non_finite: NonFinite::Null, bytes: BytesStyle::Text };
+    for at in 0..output.data.len() {
+        if at > 0 {
+            out.push(b',');
+        }
+        element(out, output, at, style)?;
+    }
+    out.extend_from_slice(b"]}");
+    Ok(())
+}
+
+/// Writes an output's object but for its data and its end.
+fn push_head(out: &mut Vec<u8>, output: &Tensor, datatype: &str) {
     out.extend_from_slice(b"{\"name\":");
     json::push_str(out, &output.name);
     out.extend_from_slice(b",\"datatype\":");
-    json::push_str(out, output.datatype().name());
+    json::push_str(out, datatype);
     out.extend_from_slice(b",\"shape\":[");
     for (index, &size) in output.shape.iter().enumerate() {
         if index > 0 {
@@ -45,15 +85,6 @@ fn push_output(out: &mut Vec<u8>, output: &Tensor) -> Result<(), Error> {
     }
     out.push(b']');
     push_parameters(out, &output.parameters);
-    out.extend_from_slice(b",\"data\":[");
-    for at in 0..output.data.len() {
-        if at > 0 {
-            out.push(b',');
-        }
-        element(out, output, at)?;
-    }
-    out.extend_from_slice(b"]}");
-    Ok(())
 }
 
 fn push_parameters(out: &mut Vec<u8>, parameters: &Parameters) {
@@ -71,7 +102,7 @@ fn push_parameters(out: &mut Vec<u8>, parameters: &Parameters) {
             Parameter::Bool(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
             Parameter::Int(v) => json::push_i64(out, *v),
             Parameter::Uint(v) => json::push_u64(out, *v),
-            Parameter::Double(v) => json::push_f64(out, *v, json::NonFinite::Null),
+            Parameter::Double(v) => json::push_f64(out, *v, NonFinite::Null),
             Parameter::String(v) => json::push_str(out, v),
         }
     }

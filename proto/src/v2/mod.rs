@@ -1,44 +1,81 @@
 //! The Open Inference Protocol's JSON: `{"inputs": [...]}` in, `{"outputs": [...]}` out, straight from and into flat tensors.
 
+mod binary;
 mod data;
 mod encode;
 
-use crate::json::{Kind, Number, Reader};
-use crate::{DataType, Error, InferRequest, Parameters, RequestedOutput, Tensor, v1};
+use bytes::Bytes;
+
+use crate::json::{self, Kind, Number, Reader};
+use crate::{
+    Data, DataType, DecodeLimits, Error, Form, InferRequest, Parameters, RequestedOutput, Tensor, v1,
+};
 use data::read_data;
 
 pub use encode::encode_response;
 
-/// Decodes a V2 request. `data` may be flat or nested; its count must be what `shape` says.
+/// Decodes a V2 request to that model, and what it says of the answer's form.
+///
+/// `data` may be flat or nested; its count must be what `shape` says. With a `json_length` the body is that much JSON and then
+/// the raw tensors of those inputs that have a `binary_data_size` in place of `data`, in the order of the inputs. With a
+/// `json_length` of 0 the whole body is the model's one input, given as one element of `BYTES` for whoever knows its shape.
 ///
 /// # Errors
-/// `InvalidInput` telling the input, what was met and what was expected.
-pub fn decode_request(body: &[u8]) -> Result<InferRequest, Error> {
-    let mut reader = Reader::new(body);
+/// `InvalidInput` telling the input, what was met and what was expected; `TooLarge` for a tensor over the limit.
+pub fn decode_request(
+    body: &Bytes,
+    json_length: Option<usize>,
+    model: &str,
+    limits: &DecodeLimits,
+) -> Result<(InferRequest, Form), Error> {
+    if json_length == Some(0) {
+        let input = Tensor::strings("", [1], vec![body.clone()]);
+        return Ok((InferRequest::of(vec![input]), Form { raw: true, binary: true, ..Form::default() }));
+    }
+    let json = match json_length {
+        Some(length) => body.get(..length).ok_or_else(|| {
+            let met = body.len();
+            Error::invalid(format!("inference header size should be in range (0, {met}), got: {length}"))
+        })?,
+        None => body,
+    };
+    let (mut request, drafts) = request(json, limits)?;
+    let mut raw = binary::Raw::new(body.slice(json.len()..), model);
+    for draft in drafts {
+        request.inputs.push(draft.finish(&mut raw, limits)?);
+    }
+    raw.finish()?;
+    let form = Form::take(&mut request.parameters, &mut request.outputs);
+    Ok((request, form))
+}
+
+/// Reads the JSON of a request; its inputs are not put together yet.
+fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draft>), Error> {
+    let mut reader = Reader::with_limits(json, json::Limits { depth: limits.depth });
     object(&mut reader, "the request")?;
     let mut request = InferRequest::default();
-    let mut inputs = false;
+    let mut inputs = None;
     while let Some(key) = reader.next_key()? {
         match &*key {
             "id" => request.id = text(&mut reader, "id")?,
             "parameters" => request.parameters = v1::parameters(&mut reader)?,
+            "inputs" if inputs.is_some() => return Err(Error::invalid("the request has `inputs` twice")),
             "inputs" => {
                 list(&mut reader, "inputs")?;
-                inputs = true;
+                let mut drafts = Vec::new();
                 while reader.next_element()? {
-                    request.inputs.push(input(&mut reader)?);
+                    drafts.push(input(&mut reader, limits)?);
                 }
+                inputs = Some(drafts);
             }
             "outputs" => request.outputs = outputs(&mut reader)?,
             _ => reader.skip()?,
         }
     }
     reader.finish()?;
-    if inputs {
-        Ok(request)
-    } else {
-        Err(Error::invalid("expected a key `inputs` with a list of tensors, met none"))
-    }
+    let inputs =
+        inputs.ok_or_else(|| Error::invalid("expected a key `inputs` with a list of tensors, met none"))?;
+    Ok((request, inputs))
 }
 
 fn object(reader: &mut Reader<'_>, what: &str) -> Result<(), Error> {
@@ -80,9 +117,44 @@ fn outputs(reader: &mut Reader<'_>) -> Result<Vec<RequestedOutput>, Error> {
     Ok(outputs)
 }
 
-fn input(reader: &mut Reader<'_>) -> Result<Tensor, Error> {
+/// An input as its JSON tells it; the numbers may lie behind the JSON.
+struct Draft {
+    name: String,
+    shape: Vec<usize>,
+    datatype: DataType,
+    data: Option<Data>,
+    parameters: Parameters,
+}
+
+impl Draft {
+    fn finish(mut self, raw: &mut binary::Raw<'_>, limits: &DecodeLimits) -> Result<Tensor, Error> {
+        let size = binary::take_size(&mut self.parameters, &self.name)?;
+        let data = match (self.data, size) {
+            (Some(data), None) => data,
+            (None, Some(size)) => raw.take(&self.name, self.datatype, &self.shape, size, limits)?,
+            (Some(_), Some(_)) => {
+                let message = format!(
+                    "input `{}` has both `data` and `binary_data_size`; send one of the two",
+                    self.name
+                );
+                return Err(Error::invalid(message));
+            }
+            (None, None) => {
+                let message =
+                    format!("'data' field is missing for input '{}' for model '{}'", self.name, raw.model());
+                return Err(Error::invalid(message));
+            }
+        };
+        let data =
+            if binary::is_base64(&self.parameters) { binary::from_base64(data, &self.name)? } else { data };
+        Ok(Tensor { name: self.name, shape: self.shape, data, parameters: self.parameters })
+    }
+}
+
+fn input(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Draft, Error> {
     object(reader, "an entry of `inputs`")?;
-    let (mut name, mut shape, mut datatype, mut data) = (String::new(), None, None, None);
+    let (mut name, mut shape, mut datatype) = (String::new(), None, None);
+    let (mut data, mut later) = (None, None);
     let mut parameters = Parameters::default();
     while let Some(key) = reader.next_key()? {
         match &*key {
@@ -90,48 +162,26 @@ fn input(reader: &mut Reader<'_>) -> Result<Tensor, Error> {
             "shape" => shape = Some(read_shape(reader, &name)?),
             "datatype" => datatype = Some(DataType::parse(&text(reader, "datatype")?)?),
             "parameters" => parameters = v1::parameters(reader)?,
+            // Clients write so for an empty tensor whose bytes are none.
+            "data" if reader.peek()? == Kind::Null => reader.null()?,
             "data" => match datatype.zip(shape.as_deref()) {
-                Some((datatype, shape)) => data = Some(read_data(reader, &name, datatype, shape)?),
+                Some((datatype, shape)) => data = Some(read_data(reader, &name, datatype, shape, limits)?),
                 // The keys may come in any order: the data is read when its type is known.
                 None => {
-                    data = None;
-                    let mut later = reader.clone();
+                    later = Some(reader.clone());
                     reader.skip()?;
-                    let (rest_shape, rest_type) = look_ahead(reader.clone(), shape.clone(), datatype, &name)?;
-                    shape = Some(rest_shape);
-                    datatype = Some(rest_type);
-                    data = match (&shape, datatype) {
-                        (Some(shape), Some(datatype)) => Some(read_data(&mut later, &name, datatype, shape)?),
-                        _ => data,
-                    };
                 }
             },
             _ => reader.skip()?,
         }
     }
     let lacks = |what: &str| Error::invalid(format!("input `{name}` lacks `{what}`"));
-    let shape = shape.ok_or_else(|| lacks("shape"))?;
-    datatype.ok_or_else(|| lacks("datatype"))?;
-    let data = data.ok_or_else(|| lacks("data"))?;
-    Ok(Tensor { name, shape, data, parameters })
-}
-
-/// Finds `shape` and `datatype` in the rest of an input whose `data` came first.
-fn look_ahead(
-    mut reader: Reader<'_>,
-    mut shape: Option<Vec<usize>>,
-    mut datatype: Option<DataType>,
-    name: &str,
-) -> Result<(Vec<usize>, DataType), Error> {
-    while let Some(key) = reader.next_key()? {
-        match &*key {
-            "shape" => shape = Some(read_shape(&mut reader, name)?),
-            "datatype" => datatype = Some(DataType::parse(&text(&mut reader, "datatype")?)?),
-            _ => reader.skip()?,
-        }
+    let shape: Vec<usize> = shape.ok_or_else(|| lacks("shape"))?;
+    let datatype = datatype.ok_or_else(|| lacks("datatype"))?;
+    if let Some(mut later) = later {
+        data = Some(read_data(&mut later, &name, datatype, &shape, limits)?);
     }
-    let lacks = |what: &str| Error::invalid(format!("input `{name}` lacks `{what}`"));
-    Ok((shape.ok_or_else(|| lacks("shape"))?, datatype.ok_or_else(|| lacks("datatype"))?))
+    Ok(Draft { name, shape, datatype, data, parameters })
 }
 
 fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> {
@@ -156,7 +206,12 @@ fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Data, InferResponse, Parameter};
+    use crate::{InferResponse, Parameter};
+
+    fn decode_request(body: &[u8]) -> Result<InferRequest, Error> {
+        let body = Bytes::copy_from_slice(body);
+        super::decode_request(&body, None, "m", &DecodeLimits::default()).map(|(request, _)| request)
+    }
 
     fn decode(input: &str) -> Result<Tensor, String> {
         let body = format!(r#"{{"id": "7", "inputs": [{input}]}}"#);
@@ -207,7 +262,10 @@ mod tests {
                 "input `x`: a shape holds sizes of 0 or more, met -1",
             ),
             (r#"{"name": "x", "shape": [1], "data": [1]}"#, "input `x` lacks `datatype`"),
-            (r#"{"name": "x", "shape": [1], "datatype": "FP64"}"#, "input `x` lacks `data`"),
+            (
+                r#"{"name": "x", "shape": [1], "datatype": "FP64"}"#,
+                "'data' field is missing for input 'x' for model 'm'",
+            ),
             (
                 r#"{"name": "x", "shape": [4294967296, 4294967296, 4], "datatype": "FP64", "data": [1]}"#,
                 "input `x`: the sizes of shape [4294967296, 4294967296, 4] multiply beyond memory",
@@ -232,7 +290,7 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(
-            &*encode_response(&response).unwrap(),
+            &*encode_response(response, &Form::default()).unwrap().0,
             br#"{"model_name":"m","id":"7","parameters":{"k":1},"outputs":[{"name":"y","datatype":"FP64","shape":[1,2],"data":[0.25,1.0]}]}"#
         );
     }

@@ -1,5 +1,7 @@
 //! The Open Inference Protocol's gRPC messages, to and from the one request and the one answer.
 
+mod envelope;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -11,8 +13,11 @@ use crate::generated::inference::{
 };
 use crate::tensor::elements;
 use crate::{
-    Code, Data, DataType, Error, InferRequest, InferResponse, Parameter, Parameters, RequestedOutput, Tensor,
+    Code, Data, DataType, DecodeLimits, Error, InferRequest, InferResponse, Parameter, Parameters,
+    RequestedOutput, Tensor,
 };
+
+pub use envelope::{Envelope, envelope};
 
 /// Where a message keeps its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +31,12 @@ pub enum Contents {
 /// Decodes a `ModelInferRequest`. Raw contents are lent by `body`, not copied.
 ///
 /// # Errors
-/// `InvalidInput` telling the input, what was met and what was expected.
-pub fn decode_request(body: Bytes) -> Result<InferRequest, Error> {
+/// `InvalidInput` telling the input, what was met and what was expected; `TooLarge` for what is over a limit.
+pub fn decode_request(body: Bytes, limits: &DecodeLimits) -> Result<InferRequest, Error> {
+    envelope::check(&body, limits)?;
     let message = ModelInferRequest::decode(body)
         .map_err(|error| Error::invalid(format!("not an inference.ModelInferRequest: {error}")))?;
-    request_of(message)
+    request_of(message, limits)
 }
 
 /// Decodes a `ModelInferResponse`.
@@ -42,7 +48,11 @@ pub fn decode_response(body: Bytes) -> Result<InferResponse, Error> {
         Error::new(Code::Upstream, format!("not an inference.ModelInferResponse: {error}"))
     })?;
     let upstream = |error: Error| Error::new(Code::Upstream, error.message);
-    let raw = raw_of(message.raw_output_contents, message.outputs.len(), "outputs").map_err(upstream)?;
+    let (outputs, raws) = (message.outputs.len(), message.raw_output_contents.len());
+    if raws > 0 && raws != outputs {
+        return Err(upstream(Error::invalid(format!("{raws} raw contents for {outputs} outputs"))));
+    }
+    let raw = raw_of(message.raw_output_contents, outputs);
     let outputs = message.outputs.into_iter().zip(raw).map(|(it, raw)| {
         tensor(it.name, &it.datatype, &it.shape, it.parameters, it.contents, raw).map_err(upstream)
     });
@@ -109,67 +119,33 @@ pub fn encode_response(response: InferResponse, contents: Contents) -> Bytes {
     message.encode_to_vec().into()
 }
 
-/// What a router needs of a `ModelInferRequest`, found without decoding it: the model, the version, and how the numbers are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope {
-    /// Field `model_name`.
-    pub model: String,
-    /// Field `model_version`.
-    pub version: String,
-    /// Whether there are raw contents; no inputs at all counts as raw.
-    pub contents: Contents,
-}
-
-/// Reads the [`Envelope`] of an encoded request: a walk over its top-level fields.
-///
-/// # Errors
-/// `InvalidInput` when the bytes are not a protobuf message.
-pub fn envelope(body: &Bytes) -> Result<Envelope, Error> {
-    let broken =
-        || Error::invalid("not an inference.ModelInferRequest: the message is cut short or malformed");
-    let mut rest: &[u8] = body;
-    let (mut model, mut version, mut raw, mut inputs) = (String::new(), String::new(), false, false);
-    while !rest.is_empty() {
-        let tag = prost::encoding::decode_varint(&mut rest).map_err(|_| broken())?;
-        if tag & 7 != 2 {
-            // Every field of the message is length-delimited; anything else is a newer field, to be passed over.
-            let width = match tag & 7 {
-                0 => {
-                    prost::encoding::decode_varint(&mut rest).map_err(|_| broken())?;
-                    0
-                }
-                1 => 8,
-                5 => 4,
-                _ => return Err(broken()),
-            };
-            rest = rest.get(width..).ok_or_else(broken)?;
-            continue;
-        }
-        let length = prost::encoding::decode_varint(&mut rest).map_err(|_| broken())?;
-        let length = usize::try_from(length).map_err(|_| broken())?;
-        let field = rest.get(..length).ok_or_else(broken)?;
-        rest = &rest[length..];
-        let text = || String::from_utf8(field.to_vec()).map_err(|_| broken());
-        match tag >> 3 {
-            1 => model = text()?,
-            2 => version = text()?,
-            5 => inputs = true,
-            7 => raw = true,
-            _ => {}
-        }
+fn request_of(message: ModelInferRequest, limits: &DecodeLimits) -> Result<InferRequest, Error> {
+    let model = &message.model_name;
+    let (inputs, raws) = (message.inputs.len(), message.raw_input_contents.len());
+    if raws > 0 && raws != inputs {
+        return Err(Error::invalid(format!(
+            "the number of inputs ({inputs}) does not match the expected number of raw input contents ({raws}) for \
+             model '{model}'."
+        )));
     }
-    Ok(Envelope { model, version, contents: if raw || !inputs { Contents::Raw } else { Contents::Typed } })
-}
-
-fn request_of(message: ModelInferRequest) -> Result<InferRequest, Error> {
-    let raw = raw_of(message.raw_input_contents, message.inputs.len(), "inputs")?;
+    if let Some(both) = message.inputs.iter().find(|it| raws > 0 && it.contents.is_some()) {
+        return Err(Error::invalid(format!(
+            "contents field must not be specified when using raw_input_contents for input '{}' for model '{model}'",
+            both.name
+        )));
+    }
+    let raw = raw_of(message.raw_input_contents, inputs);
     let inputs = message
         .inputs
         .into_iter()
         .zip(raw)
         .map(|(it, raw)| tensor(it.name, &it.datatype, &it.shape, it.parameters, it.contents, raw));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+    for input in &inputs {
+        limits.check_elements(&input.name, input.data.len())?;
+    }
     Ok(InferRequest {
-        inputs: inputs.collect::<Result<_, _>>()?,
+        inputs,
         id: message.id,
         parameters: parameters_of(message.parameters),
         outputs: message
@@ -181,17 +157,8 @@ fn request_of(message: ModelInferRequest) -> Result<InferRequest, Error> {
 }
 
 /// One raw entry a tensor, or none for any.
-fn raw_of(raw: Vec<Bytes>, tensors: usize, what: &str) -> Result<Vec<Option<Bytes>>, Error> {
-    if raw.is_empty() {
-        return Ok(vec![None; tensors]);
-    }
-    if raw.len() != tensors {
-        return Err(Error::invalid(format!(
-            "{} raw contents for {tensors} {what}: one for each is needed",
-            raw.len()
-        )));
-    }
-    Ok(raw.into_iter().map(Some).collect())
+fn raw_of(raw: Vec<Bytes>, tensors: usize) -> Vec<Option<Bytes>> {
+    if raw.is_empty() { vec![None; tensors] } else { raw.into_iter().map(Some).collect() }
 }
 
 type ParameterMap = std::collections::HashMap<String, InferParameter>;
@@ -213,12 +180,7 @@ fn tensor(
         Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
     })?;
     let data = match (raw, contents) {
-        (Some(_), Some(_)) => {
-            return Err(Error::invalid(format!(
-                "input `{name}` has both typed and raw contents; send one of the two"
-            )));
-        }
-        (Some(raw), None) => Data::from_raw(datatype, raw, count, &name)?,
+        (Some(raw), _) => Data::from_raw(datatype, raw, count, &name)?,
         (None, contents) => from_typed(datatype, contents.unwrap_or_default(), &name)?,
     };
     if data.len() != count {
@@ -227,7 +189,10 @@ fn tensor(
             "input `{name}` has {got} values, its shape {shape:?} needs {count}"
         )));
     }
-    Ok(Tensor { name, shape: sizes, data, parameters: parameters_of(parameters) })
+    let mut parameters = parameters_of(parameters);
+    // KServe's clients tell the size of raw bytes once more.
+    parameters.take("binary_data_size");
+    Ok(Tensor { name, shape: sizes, data, parameters })
 }
 
 fn from_typed(datatype: DataType, it: InferTensorContents, name: &str) -> Result<Data, Error> {
@@ -311,6 +276,10 @@ fn parameters_to(parameters: Parameters) -> ParameterMap {
 mod tests {
     use super::*;
 
+    fn decode_request(body: Bytes) -> Result<InferRequest, Error> {
+        super::decode_request(body, &DecodeLimits::default())
+    }
+
     fn request() -> InferRequest {
         InferRequest {
             id: "7".to_owned(),
@@ -327,7 +296,12 @@ mod tests {
     fn a_request_comes_back_and_its_envelope_is_read_without_decoding() {
         let body = encode_request("iris", "2", request());
         assert_eq!(decode_request(body.clone()), Ok(request()));
-        let want = Envelope { model: "iris".to_owned(), version: "2".to_owned(), contents: Contents::Raw };
+        let want = Envelope {
+            model: "iris".to_owned(),
+            version: "2".to_owned(),
+            id: "7".to_owned(),
+            contents: Contents::Raw,
+        };
         assert_eq!(envelope(&body), Ok(want));
         for end in 0..body.len() {
             let cut = body.slice(..end);
@@ -353,17 +327,20 @@ mod tests {
         let check = |change: &dyn Fn(&mut ModelInferRequest), message: &str| {
             let mut it = ModelInferRequest::decode(encode_request("m", "", request())).unwrap();
             change(&mut it);
-            assert_eq!(request_of(it).unwrap_err().message, message);
+            assert_eq!(request_of(it, &DecodeLimits::default()).unwrap_err().message, message);
         };
         check(
             &|it| it.inputs[0].shape = vec![3],
             "input `a` of datatype INT8 needs 3 elements of 1 bytes, got 2 bytes",
         );
         check(&|it| it.inputs[0].shape = vec![-1], "input `a`: a shape holds sizes of 0 or more, met [-1]");
-        check(&|it| drop(it.raw_input_contents.pop()), "1 raw contents for 2 inputs: one for each is needed");
+        check(
+            &|it| drop(it.raw_input_contents.pop()),
+            "the number of inputs (2) does not match the expected number of raw input contents (1) for model 'm'.",
+        );
         check(
             &|it| it.inputs[1].contents = Some(InferTensorContents::default()),
-            "input `b` has both typed and raw contents; send one of the two",
+            "contents field must not be specified when using raw_input_contents for input 'b' for model 'm'",
         );
         check(&|it| it.raw_input_contents.clear(), "input `a` has 0 values, its shape [2] needs 2");
     }
