@@ -59,7 +59,9 @@ async fn passes(python: PathBuf, script: &str, urls: &[String]) {
     println!("{script}: {checks} checks");
 }
 
-async fn start(build: fn(&Launch) -> Result<Service, BuildError>, args: &[&str]) -> Running {
+type Build = fn(&Launch) -> Result<Service, BuildError>;
+
+async fn start(build: Build, args: &[&str]) -> Running {
     let launch = Launch { args: args.iter().map(|&it| it.to_owned()).collect(), env: Env::default() };
     let mut service = build(&launch).unwrap();
     service.flags = ServerFlags::loopback();
@@ -67,25 +69,26 @@ async fn start(build: fn(&Launch) -> Result<Service, BuildError>, args: &[&str])
     service.start(sockets)
 }
 
-/// Echoes, each a predictor, behind one router.
-struct Echoes {
+/// Models, each in a server of its own, behind one router.
+struct Models {
     door: Running,
     _models: Vec<Running>,
 }
 
-impl Echoes {
-    /// Starts an echo for each name and those of its flags that are not the defaults.
-    async fn start(echoes: &[(&str, &[&str])]) -> Self {
-        let (mut models, mut routes) = (Vec::new(), Vec::new());
-        for (name, flags) in echoes {
-            let model = start(echo::build, &[&["--model_name", name], *flags].concat()).await;
+impl Models {
+    /// Starts a server for each name, with these flags beside its name.
+    async fn start(build: Build, models: &[(&str, &[&str])]) -> Self {
+        let (mut running, mut routes) = (Vec::new(), Vec::new());
+        for (name, flags) in models {
+            let model = start(build, &[&["--model_name", name], *flags].concat()).await;
             routes.push(format!("{{name: \"{name}\", predictor: \"{}\"}}", model.http));
-            models.push(model);
+            running.push(model);
         }
         let door = start(weir_router::build, &["--routes", &format!("[{}]", routes.join(", "))]).await;
-        let url = format!("http://{}/v2/health/ready", door.http);
+        let models = Self { door, _models: running };
+        let url = format!("{}/v2/health/ready", models.url());
         wait_for(Duration::from_secs(20), || async { get(&url).await.is_ok_and(|it| it.status == 200) }).await;
-        Self { door, _models: models }
+        models
     }
 
     fn url(&self) -> String {
@@ -93,49 +96,75 @@ impl Echoes {
     }
 }
 
-/// Runs a script against the samples alone.
-async fn on_samples(script: &str) {
+/// Every data type of KServe, which has no BF16.
+const KSERVE: &str = "BOOL,UINT8,UINT16,UINT32,UINT64,INT8,INT16,INT32,INT64,FP16,FP32,FP64,BYTES";
+/// Those of them that have typed contents, and numbers in JSON.
+const TYPED: &str = "BOOL,UINT8,UINT16,UINT32,UINT64,INT8,INT16,INT32,INT64,FP32,FP64,BYTES";
+
+/// Runs a script against the samples, and against those models.
+async fn on(script: &str, build: Build, models: &[(&str, &[&str])]) {
     let Some(python) = python() else { return };
     let mesh = mesh("deploy/samples").await;
-    passes(python, script, &[format!("http://{}", mesh.http())]).await;
+    let mut urls = vec![format!("http://{}", mesh.http())];
+    if models.is_empty() {
+        return passes(python, script, &urls).await;
+    }
+    let models = Models::start(build, models).await;
+    urls.push(models.url());
+    passes(python, script, &urls).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kserves_clients() {
-    let Some(python) = python() else { return };
-    let mesh = mesh("deploy/samples").await;
-    // KServe has no BF16, and FP16 only in bytes.
-    let kserve = "BOOL,UINT8,UINT16,UINT32,UINT64,INT8,INT16,INT32,INT64,FP16,FP32,FP64,BYTES";
-    let typed = "BOOL,UINT8,UINT16,UINT32,UINT64,INT8,INT16,INT32,INT64,FP32,FP64,BYTES";
-    let echoes = [("echo", &["--datatypes", kserve][..]), ("typed", &["--datatypes", typed])];
-    let echoes = Echoes::start(&echoes).await;
-    passes(python, "kserve_client.py", &[format!("http://{}", mesh.http()), echoes.url()]).await;
+    let echoes = [("echo", &["--datatypes", KSERVE][..]), ("typed", &["--datatypes", TYPED])];
+    on("kserve_client.py", echo::build, &echoes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tritons_clients() {
-    let Some(python) = python() else { return };
-    let mesh = mesh("deploy/samples").await;
     let echoes = [
         ("echo", &[][..]),
         ("raw", &["--datatypes", "FP32", "--shape=-1,2"]),
         ("blob", &["--datatypes", "BYTES", "--shape=1"]),
     ];
-    let echoes = Echoes::start(&echoes).await;
-    passes(python, "triton_client.py", &[format!("http://{}", mesh.http()), echoes.url()]).await;
+    on("triton_client.py", echo::build, &echoes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v2_as_the_documents_write_it() {
+    on("v2_rest.py", echo::build, &[("typed", &["--datatypes", TYPED])]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tensorflow_serving() {
+    let file = |path: &str| root().join(path).to_string_lossy().into_owned();
+    let logistic = file("predictor/testdata/sklearn/1.9/logistic.joblib");
+    let regression = file("predictor/testdata/xgboost/3.2.0/squarederror.json");
+    let penguins = file("deploy/samples/models/penguins");
+    let models = [
+        ("logistic", &["--model_dir", logistic.as_str()][..]),
+        ("regression", &["--model_dir", regression.as_str()]),
+        ("penguins", &["--model_dir", penguins.as_str()]),
+    ];
+    on("tensorflow_serving.py", weir_predictor::build, &models).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cloud_events() {
-    on_samples("cloud_events.py").await;
+    on("cloud_events.py", echo::build, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_health() {
-    on_samples("health.py").await;
+    on("health.py", echo::build, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_reflection() {
-    on_samples("reflection.py").await;
+    on("reflection.py", echo::build, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis() {
+    on("open_api.py", echo::build, &[]).await;
 }
