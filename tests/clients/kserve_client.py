@@ -93,7 +93,7 @@ async def v1(samples):
     await client.close()
 
 
-async def v2(samples, echo):
+async def v2(samples):
     client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=20))
     equal("v2 live", await client.is_server_live(samples), True)
     equal("v2 ready", await client.is_server_ready(samples), True)
@@ -120,6 +120,20 @@ async def v2(samples, echo):
     equal("v2 iris in bytes", headers["content-type"], "application/octet-stream")
     contains("v2 iris has a binary part", headers, LENGTH)
 
+    nope = InferRequest("iris", [iris_input(False)], request_outputs=[RequestedOutput("nope")])
+    text = "unexpected inference output `nope`; the model has `predict`, `predict_proba`, `decision_function`"
+    await refused("v2 unknown output", client.infer(samples, nope, model_name="iris"), 400, text)
+    call = client.infer(samples, {"inputs": [{"name": "x"}]}, model_name="iris")
+    error = await fails("v2 half an input", call, httpx.HTTPStatusError)
+    equal("v2 half an input: status", error.response.status_code, 400)
+    call = client.infer(samples, InferRequest("nope", [iris_input(False)]), model_name="nope")
+    await refused("v2 unknown model", call, 404, "Model with name nope does not exist.")
+    await client.close()
+
+
+async def v2_echo(echo):
+    client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=20))
+    headers = {}
     arrays = tensors()
     for parameters in ({"binary_data_output": True}, None):
         # Without FP16 and NaN, when the answer is to be JSON.
@@ -163,14 +177,6 @@ async def v2(samples, echo):
     call = client.infer(echo, {"inputs": [*rest, half]}, model_name="echo")
     text = "Sending FP16 data via JSON is not supported. Please use the binary data format for input fp16"
     await refused("v2 FP16 in JSON", call, 400, text)
-    nope = InferRequest("iris", [iris_input(False)], request_outputs=[RequestedOutput("nope")])
-    text = "unexpected inference output `nope`; the model has `predict`, `predict_proba`, `decision_function`"
-    await refused("v2 unknown output", client.infer(samples, nope, model_name="iris"), 400, text)
-    call = client.infer(samples, {"inputs": [{"name": "x"}]}, model_name="iris")
-    error = await fails("v2 half an input", call, httpx.HTTPStatusError)
-    equal("v2 half an input: status", error.response.status_code, 400)
-    call = client.infer(samples, InferRequest("nope", [iris_input(False)]), model_name="nope")
-    await refused("v2 unknown model", call, 404, "Model with name nope does not exist.")
     await client.close()
 
 
@@ -181,7 +187,7 @@ async def rpc_refused(what, call, code, text):
     return dict(error.trailing_metadata())
 
 
-async def grpc_v2(samples, echo):
+async def grpc_v2(samples):
     # No retries: what is refused is refused at once.
     client = InferenceGRPCClient(samples.removeprefix("http://"), timeout=20, retries=0)
     equal("grpc live", await client.is_server_live(), True)
@@ -213,6 +219,8 @@ async def grpc_v2(samples, echo):
     equal("grpc wrong width: origin", trailers["x-error-origin"], "transformer")
     await client.close()
 
+
+async def grpc_echo(echo):
     client = InferenceGRPCClient(echo.removeprefix("http://"), timeout=20, retries=0)
     arrays = tensors()
     every = [InferInput(name, [2, 3], name.upper(), data=array) for name, array in arrays.items()]
@@ -263,6 +271,17 @@ async def stub(samples, typed_echo):
         await rpc_refused(
             "stub raw and typed at once", stub.ModelInfer(both), grpc.StatusCode.INVALID_ARGUMENT, text
         )
+        # KServe's messages of load and unload have the name where Triton's have that of a repository.
+        gone = await stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="penguins"))
+        equal("stub unload", (gone.model_name, gone.isUnloaded), ("penguins", True))
+        ready = InferenceRESTClient(RESTConfig(protocol="v2", timeout=20))
+        equal("stub unload: not ready", await ready.is_model_ready(samples, "penguins"), False)
+        back = await stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="penguins"))
+        equal("stub load", (back.model_name, back.isLoaded), ("penguins", True))
+        equal("stub load: ready", await ready.is_model_ready(samples, "penguins"), True)
+        await ready.close()
+        load = stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="nope"))
+        await rpc_refused("stub load, unknown", load, grpc.StatusCode.NOT_FOUND, "Model with name nope does not exist.")
 
     # All that has typed contents, in typed contents both ways.
     async with grpc.aio.insecure_channel(typed_echo.removeprefix("http://")) as channel:
@@ -287,8 +306,10 @@ async def stub(samples, typed_echo):
 async def main(samples, echo):
     await v1(samples)
     await v1(samples + "/")
-    await v2(samples, echo)
-    await grpc_v2(samples, echo)
+    await v2(samples)
+    await v2_echo(echo)
+    await grpc_v2(samples)
+    await grpc_echo(echo)
     await stub(samples, echo)
 
 

@@ -323,12 +323,56 @@ def stream(samples):
     client.close()
 
 
+def repository(samples):
+    """The repository over REST and gRPC: what is unloaded is gone, and comes back."""
+    rest = triton_http.InferenceServerClient(samples.removeprefix("http://"))
+    rpc = triton_grpc.InferenceServerClient(samples.removeprefix("http://"))
+
+    def listed():
+        """What both protocols say, once they agree."""
+        told = [(it["name"], it["version"], it["state"]) for it in rest.get_model_repository_index()]
+        equal(
+            "index over gRPC",
+            [(it.name, it.version, it.state) for it in rpc.get_model_repository_index().models],
+            told,
+        )
+        return sorted(told)
+
+    both = [("iris", "1", "READY"), ("penguins", "1", "READY")]
+    equal("index", listed(), both)
+    for library, client in ((triton_http, rest), (triton_grpc, rpc)):
+        kind = library.__name__
+        client.unload_model("iris")
+        equal(f"{kind}: unloaded", listed(), [("iris", "1", "UNAVAILABLE"), both[1]])
+        ready = requests.post(f"{samples}/v2/repository/index", json={"ready": True}, timeout=20).json()
+        equal(f"{kind}: unloaded is not among the ready", [it["name"] for it in ready], ["penguins"])
+        equal(f"{kind}: unloaded is not ready", rest.is_model_ready("iris"), False)
+        equal(f"{kind}: the other is", rest.is_model_ready("penguins"), True)
+        error = raised(f"{kind}: infer", lambda: client.infer("iris", [iris_input(library)]), InferenceServerException)
+        equal(f"{kind}: unloaded: status", error.status(), "503" if library is triton_http else "StatusCode.UNAVAILABLE")
+        client.load_model("iris")
+        equal(f"{kind}: loaded again", listed(), both)
+        answer = client.infer("iris", [iris_input(library)])
+        same(f"{kind}: answers again", answer.as_numpy("predict"), np.array(NAMES, dtype=np.object_))
+        # A load of what is loaded reloads it.
+        client.load_model("iris")
+        equal(f"{kind}: reloaded", rest.is_model_ready("iris"), True)
+        status = "404" if library is triton_http else "StatusCode.NOT_FOUND"
+        for verb in (client.load_model, client.unload_model):
+            refused(f"{kind}: {verb.__name__} of an unknown model", lambda: verb("nope"), status, MISSING)
+    answer = requests.post(f"{samples}/v2/repository/models/iris/load", timeout=20)
+    equal("load as KServe has it", (answer.status_code, answer.json()), (200, {"name": "iris", "load": True}))
+    rest.close()
+    rpc.close()
+
+
 def main(samples, echo):
     http(samples, echo)
     wire(samples, echo)
     asyncio.run(aio(samples, echo))
     rpc(samples, echo)
     stream(samples)
+    repository(samples)
 
 
 if __name__ == "__main__":
