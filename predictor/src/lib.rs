@@ -6,7 +6,7 @@ pub mod runtime;
 use std::path::{Path, PathBuf};
 
 use weir_sdk::flags::truth;
-use weir_sdk::host::ModelHost;
+use weir_sdk::host::{Loaded, ModelHost, ModelOptions};
 use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, storage};
 
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
@@ -51,10 +51,16 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
     let threads =
         flags.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
-    let host = ModelHost::loading(flags.model_name.clone(), threads);
+    let options = ModelOptions { threads, ..ModelOptions::new(flags.model_name.clone()) };
+    let name = flags.model_name;
+    let host = ModelHost::new(
+        options,
+        Box::new(move || load_logged(&name, &uri, runtime, &LoadOptions { predict_proba })),
+    );
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);
-        move || host.loaded(load_logged(&flags.model_name, &uri, runtime, &LoadOptions { predict_proba }))
+        // What went wrong is in the log, and in every answer.
+        move || drop(host.load())
     });
     Ok(Service { handle: host, flags: flags.server, background: Some(background) })
 }
@@ -75,17 +81,23 @@ fn load_logged(
     uri: &str,
     runtime: Option<&dyn Runtime>,
     options: &LoadOptions,
-) -> Result<Box<dyn Model>, String> {
+) -> Result<Loaded, String> {
     let started = std::time::Instant::now();
-    let outcome =
-        storage::locate(uri, Path::new(".")).map_err(|error| (error.to_string(), String::new())).and_then(
-            |path| load(&path, runtime, options).map_err(|error| (error.to_string(), folder_of(&path))),
-        );
+    let outcome = storage::locate(uri, Path::new("."))
+        .map_err(|error| (error.to_string(), String::new()))
+        .and_then(|path| {
+            let (path, version) = versioned(path);
+            let model = load(&path, runtime, options);
+            model
+                .map(|model| Loaded { model, version })
+                .map_err(|error| (error.to_string(), folder_of(&path)))
+        });
     match &outcome {
-        Ok(model) => {
-            let platform = &model.signature().platform;
+        Ok(loaded) => {
+            let platform = &loaded.model.signature().platform;
             tracing::info!(
                 model = name,
+                version = loaded.version,
                 platform,
                 took_us = started.elapsed().as_micros() as u64,
                 "model loaded"
@@ -95,6 +107,20 @@ fn load_logged(
     }
     // Clients are told the file's name; where it lies is for the log.
     outcome.map_err(|(reason, folder)| if folder.is_empty() { reason } else { reason.replace(&folder, "") })
+}
+
+/// A folder of folders that are numbers holds versions of a model, as TensorFlow Serving and Triton lay them out: the highest
+/// is served. A model without is version 1.
+fn versioned(path: PathBuf) -> (PathBuf, String) {
+    let number = |entry: &std::fs::DirEntry| -> Option<u64> {
+        let name = entry.file_name().into_string().ok()?;
+        (entry.path().is_dir() && name.bytes().all(|it| it.is_ascii_digit())).then(|| name.parse().ok())?
+    };
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    match entries.filter_map(|entry| Some((number(&entry)?, entry.path()))).max() {
+        Some((version, folder)) => (folder, version.to_string()),
+        None => (path, "1".to_owned()),
+    }
 }
 
 /// The folder of a model, with the separator after it.

@@ -1,5 +1,7 @@
 //! What a model takes and gives, and the check that a request fits: every mismatch is a text that names both sides.
 
+use bytes::Bytes;
+
 use crate::{Buffer, Data, DataType, Error, InferRequest, Tensor};
 
 /// One input or output of a model.
@@ -11,12 +13,22 @@ pub struct TensorSpec {
     pub datatype: DataType,
     /// Its sizes, outermost first; -1 is any.
     pub shape: Vec<i64>,
+    /// For an output with a score a class: the classes, in the order of its last dimension; two classes for an output of one
+    /// number a row, which is the second one's. Empty elsewhere.
+    pub labels: Vec<String>,
 }
 
 impl TensorSpec {
     /// Creates a spec.
     pub fn new(name: impl Into<String>, datatype: DataType, shape: impl Into<Vec<i64>>) -> Self {
-        Self { name: name.into(), datatype, shape: shape.into() }
+        Self { name: name.into(), datatype, shape: shape.into(), labels: Vec::new() }
+    }
+
+    /// Names the classes that an output scores.
+    #[must_use]
+    pub fn with_labels(mut self, labels: Vec<String>) -> Self {
+        self.labels = labels;
+        self
     }
 }
 
@@ -36,30 +48,65 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Returns the indices of the outputs a request asks for, in the order it asks.
+    /// Returns the indices of the outputs that a request to that model asks for, in the order it asks.
     ///
     /// # Errors
-    /// `InvalidInput` naming an output the model does not have, and those it has.
-    pub fn wanted(&self, request: &InferRequest) -> Result<Vec<usize>, Error> {
+    /// `InvalidInput` naming an output the model does not have, and those it has, or one that is asked for twice.
+    pub fn wanted(&self, request: &InferRequest, model: &str) -> Result<Vec<usize>, Error> {
         if request.outputs.is_empty() {
             let count = if self.default_outputs == 0 { self.outputs.len() } else { self.default_outputs };
             return Ok((0..count.min(self.outputs.len())).collect());
         }
-        let find = |name: &str| self.outputs.iter().position(|output| output.name == name);
-        request
-            .outputs
-            .iter()
-            .map(|wanted| {
-                find(&wanted.name).ok_or_else(|| {
-                    let known: Vec<_> = self.outputs.iter().map(|it| format!("`{}`", it.name)).collect();
-                    Error::invalid(format!(
-                        "unexpected inference output `{}`; the model has {}",
-                        wanted.name,
-                        known.join(", ")
-                    ))
-                })
-            })
-            .collect()
+        let mut wanted = Vec::with_capacity(request.outputs.len().min(self.outputs.len()));
+        for output in &request.outputs {
+            let name = &output.name;
+            let at = self.outputs.iter().position(|it| it.name == *name).ok_or_else(|| {
+                let known: Vec<_> = self.outputs.iter().map(|it| format!("`{}`", it.name)).collect();
+                let known = known.join(", ");
+                Error::invalid(format!(
+                    "Unexpected inference output '{name}' for model '{model}'; it has {known}"
+                ))
+            })?;
+            if wanted.contains(&at) {
+                return Err(Error::invalid(format!("output '{name}' already exists in request")));
+            }
+            wanted.push(at);
+        }
+        Ok(wanted)
+    }
+
+    /// Makes the one input of a model out of its bytes alone: numbers little-endian and row-major, or one element of `BYTES`.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the model's signature leaves more than one way to read them.
+    pub fn bind_raw(&self, body: Bytes) -> Result<Vec<Tensor>, Error> {
+        let [spec] = self.inputs.as_slice() else {
+            return Err(Error::invalid(format!(
+                "a raw request is for a model of one input, this one has {}",
+                self.inputs.len()
+            )));
+        };
+        let Some(size) = spec.datatype.size() else {
+            let shape = vec![1; spec.shape.len().max(1)];
+            return Ok(vec![fit(spec, Tensor::strings(spec.name.clone(), shape, vec![body]))?]);
+        };
+        let open = spec.shape.iter().filter(|&&it| it < 0).count();
+        let sizes = spec.shape.iter().filter_map(|&it| usize::try_from(it).ok());
+        let fixed = sizes.fold(size, usize::saturating_mul).max(1);
+        if open > 1 || !body.len().is_multiple_of(fixed) {
+            return Err(Error::invalid(format!(
+                "a raw request of {} bytes does not fit input `{}` of datatype {} and shape {:?}",
+                body.len(),
+                spec.name,
+                spec.datatype,
+                spec.shape
+            )));
+        }
+        let shape: Vec<usize> =
+            spec.shape.iter().map(|&it| usize::try_from(it).unwrap_or(body.len() / fixed)).collect();
+        let count = crate::tensor::elements(&shape).unwrap_or(usize::MAX);
+        let data = Data::from_raw(spec.datatype, body, count, &spec.name)?;
+        Ok(vec![fit(spec, Tensor::new(spec.name.clone(), shape, data))?])
     }
 
     /// Fits a request's tensors to the inputs: by name, or the only one whatever it is called; columns become the one
@@ -256,6 +303,50 @@ mod tests {
         let bound = bind(vec![b, a]).unwrap();
         assert_eq!(bound[0].shape, [2, 2]);
         assert_eq!(bound[0].data, Data::Fp64(vec![1.0, 3.0, 2.0, 4.0].into()));
+    }
+
+    #[test]
+    fn a_raw_body_is_the_one_input_where_its_shape_can_be_told() {
+        let raw: Vec<u8> = [1.0_f64, 2.0, 3.0, 4.0].iter().flat_map(|it| it.to_le_bytes()).collect();
+        let bound = iris().bind_raw(raw.clone().into()).unwrap();
+        assert_eq!((bound[0].shape.as_slice(), bound[0].data.len()), ([2, 2].as_slice(), 4));
+        assert!(iris().bind_raw(raw[..24].to_vec().into()).is_err());
+        let open = Signature {
+            inputs: vec![TensorSpec::new("x", DataType::Uint8, [-1, -1])],
+            ..Signature::default()
+        };
+        assert!(open.bind_raw("abcd".into()).is_err());
+        let text = Signature { inputs: vec![TensorSpec::new("x", DataType::Bytes, [-1])], ..open };
+        assert_eq!(text.bind_raw("abcd".into()).unwrap()[0].data, Data::Bytes(vec!["abcd".into()]));
+    }
+
+    #[test]
+    fn outputs_are_found_by_name_and_asked_for_once() {
+        let signature = Signature {
+            outputs: vec![
+                TensorSpec::new("y", DataType::Fp64, [-1]),
+                TensorSpec::new("z", DataType::Fp64, [-1]),
+            ],
+            default_outputs: 1,
+            ..Signature::default()
+        };
+        let wanted = |names: &[&str]| {
+            let output = |name: &&str| crate::RequestedOutput {
+                name: (*name).to_owned(),
+                parameters: crate::Parameters::default(),
+            };
+            let outputs = names.iter().map(output).collect();
+            signature
+                .wanted(&InferRequest { outputs, ..InferRequest::default() }, "m")
+                .map_err(|it| it.message)
+        };
+        assert_eq!(wanted(&[]), Ok(vec![0]));
+        assert_eq!(wanted(&["z", "y"]), Ok(vec![1, 0]));
+        assert_eq!(
+            wanted(&["q"]).unwrap_err(),
+            "Unexpected inference output 'q' for model 'm'; it has `y`, `z`"
+        );
+        assert_eq!(wanted(&["z", "z"]).unwrap_err(), "output 'z' already exists in request");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use weir_sdk::{Call, Context, Error, Face, Payload, Peer, Verb};
+use weir_sdk::{Call, Context, DecodeLimits, Error, Face, Method, Payload, Peer, Verb};
 
 use crate::route::Revision;
 
@@ -18,8 +18,10 @@ pub(crate) async fn infer(revision: &Revision, call: Call) -> Result<Payload, Er
         model: call.model,
         version: call.version,
         context: call.context,
+        limits: call.limits,
     };
-    let post = verbs.contains(&Verb::Postprocess);
+    // Classes and their scores have a form of their own, which no postprocessing of predictions knows.
+    let post = verbs.contains(&Verb::Postprocess) && call.payload.form.method == Method::Predict;
     let mut payload = call.payload;
     if verbs.contains(&Verb::Preprocess) {
         payload = chain.transformer.call(chain.hop(Verb::Preprocess, payload, Face::Tensors)).await?;
@@ -39,6 +41,7 @@ struct Chain<'a> {
     model: String,
     version: String,
     context: Context,
+    limits: DecodeLimits,
 }
 
 impl Chain<'_> {
@@ -50,6 +53,7 @@ impl Chain<'_> {
             payload,
             want,
             context: self.context.clone(),
+            limits: self.limits,
         }
     }
 }

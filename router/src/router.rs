@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use weir_sdk::{BoxFuture, Call, Code, Context, Error, Handle, Metadata, ModelStatus, Origin, Payload, Verb};
+use weir_sdk::client::Description;
+use weir_sdk::{
+    BoxFuture, Call, Code, Context, Error, Handle, Metadata, ModelState, ModelStatus, Origin, Payload,
+    RepositoryVerb, Verb,
+};
 
 use crate::chain;
 use crate::filter::FILTERS;
@@ -56,37 +60,77 @@ impl Router {
     /// Asks every service of every route whether it is ready, all at once.
     async fn probe(&self) -> Vec<ModelStatus> {
         let mut probes = JoinSet::new();
-        for name in &self.names {
+        for (place, name) in self.names.iter().enumerate() {
             for (origin, peer) in self.routes[name].revisions.iter().flat_map(|it| it.peers()) {
                 let (name, peer) = (name.clone(), peer.clone());
                 probes.spawn(async move {
                     let context = Context { deadline: Some(Instant::now() + PROBE), ..Context::default() };
-                    let reason = match peer.describe(&context).await {
-                        Ok(told) if told.ready => None,
-                        Ok(told) => Some(told.models.into_iter().find(|it| !it.ready).map_or_else(
-                            || format!("the {origin} is draining"),
-                            |it| format!("the {origin}: {}", it.reason),
-                        )),
-                        Err(error) => Some(error.message),
-                    };
-                    (name, reason)
+                    (place, status(origin, name, peer.describe(&context).await))
                 });
             }
         }
-        let mut reasons: HashMap<String, Vec<String>> = HashMap::new();
+        let mut told: Vec<Vec<ModelStatus>> = self.names.iter().map(|_| Vec::new()).collect();
         while let Some(joined) = probes.join_next().await {
-            if let Ok((name, Some(reason))) = joined {
-                reasons.entry(name).or_default().push(reason);
+            if let Ok((place, status)) = joined {
+                told[place].push(status);
             }
         }
-        self.names
-            .iter()
-            .map(|name| {
-                let mut reasons = reasons.remove(name).unwrap_or_default();
-                reasons.sort();
-                ModelStatus { name: name.clone(), ready: reasons.is_empty(), reason: reasons.join("; ") }
-            })
-            .collect()
+        self.names.iter().zip(told).map(|(name, told)| together(name, told)).collect()
+    }
+
+    /// Loads or unloads a model in the predictors of all its revisions.
+    async fn change(&self, verb: RepositoryVerb, model: &str) -> Result<(), Error> {
+        let route = self.route(model)?;
+        // To load may take as long as it takes: whoever asked waits, or has left.
+        let context = Context::default();
+        for revision in &route.revisions {
+            revision.predictor.repository(verb, model, &context).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What one service of a route says of its model.
+fn status(origin: Origin, name: String, told: Result<Description, Error>) -> ModelStatus {
+    let failed = |reason: String| ModelStatus {
+        name: name.clone(),
+        version: String::new(),
+        state: ModelState::Failed,
+        reason,
+    };
+    let told = match told {
+        Ok(told) => told,
+        Err(error) => return failed(error.message),
+    };
+    match told.models.into_iter().find(|it| it.name == name || it.is_missing()) {
+        Some(model) if model.is_missing() => {
+            let reason = format!("the {origin}: {}", model.reason);
+            ModelStatus { reason, ..model }
+        }
+        Some(model) if told.ready || model.state == ModelState::Unloaded => model,
+        None if told.ready => ModelStatus::ready(name, ""),
+        Some(_) | None => failed(format!("the {origin} is draining")),
+    }
+}
+
+/// What a route's services say of its model, taken together: it is as far as the one that is least far.
+fn together(name: &str, mut told: Vec<ModelStatus>) -> ModelStatus {
+    let has = |state| told.iter().any(|it: &ModelStatus| it.state == state);
+    let state = [ModelState::Failed, ModelState::Loading, ModelState::Unloaded]
+        .into_iter()
+        .find(|&state| has(state))
+        .unwrap_or(ModelState::Ready);
+    // Predictors have versions; of several revisions the lowest is told.
+    let version = told.iter().map(|it| it.version.clone()).filter(|it| !it.is_empty()).min();
+    told.retain(|it| it.state == state && !it.reason.is_empty());
+    let mut reasons: Vec<_> = told.into_iter().map(|it| it.reason).collect();
+    reasons.sort();
+    reasons.dedup();
+    ModelStatus {
+        name: name.to_owned(),
+        version: version.unwrap_or_default(),
+        state,
+        reason: reasons.join("; "),
     }
 }
 
@@ -113,5 +157,9 @@ impl Handle for Router {
             let context = Context { deadline: Some(Instant::now() + route.timeout), ..Context::default() };
             route.pick().predictor.metadata(model, version, &context).await
         })
+    }
+
+    fn repository<'a>(&'a self, verb: RepositoryVerb, model: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.change(verb, model))
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use weir_proto::{Code, Error, Face, Origin};
+use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
 use crate::Signature;
 
@@ -46,15 +46,6 @@ impl Verb {
     }
 }
 
-/// A body, and the face it is written in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
-    /// How the body is written.
-    pub face: Face,
-    /// The body.
-    pub body: Bytes,
-}
-
 /// One verb on one model.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -62,7 +53,7 @@ pub struct Call {
     pub verb: Verb,
     /// The model's name.
     pub model: String,
-    /// The model's version; empty for any.
+    /// The model's version; empty for any. A label of a version is written `@label`.
     pub version: String,
     /// What it is done with.
     pub payload: Payload,
@@ -70,6 +61,19 @@ pub struct Call {
     pub want: Face,
     /// What travels with the call.
     pub context: Context,
+    /// What decoding the body may cost; the server's own limits.
+    pub limits: DecodeLimits,
+}
+
+impl Call {
+    /// Decodes the body, which is gone from the call then, and what it says of the answer's form.
+    ///
+    /// # Errors
+    /// As for [`Payload::into_request`].
+    pub fn take_request(&mut self) -> Result<(InferRequest, Form), Error> {
+        let gone = Payload::new(self.payload.face, Bytes::new());
+        std::mem::replace(&mut self.payload, gone).into_request(&self.model, &self.limits)
+    }
 }
 
 /// What travels with a call through every hop: time left, trace, request id.
@@ -189,10 +193,63 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 pub struct ModelStatus {
     /// The name.
     pub name: String,
-    /// Whether it answers.
-    pub ready: bool,
+    /// The version it serves; empty while there is none.
+    pub version: String,
+    /// Whether it answers, and if not, how far it is.
+    pub state: ModelState,
     /// Why it does not; empty when it does.
     pub reason: String,
+}
+
+/// How far a model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ModelState {
+    /// It is being loaded.
+    Loading,
+    /// It answers.
+    Ready,
+    /// It could not be loaded.
+    Failed,
+    /// It was unloaded by request: nobody waits for it.
+    Unloaded,
+}
+
+impl ModelState {
+    /// Returns the name in an index of a model repository.
+    pub const fn repository_name(self) -> &'static str {
+        match self {
+            Self::Loading => "LOADING",
+            Self::Ready => "READY",
+            Self::Failed | Self::Unloaded => "UNAVAILABLE",
+        }
+    }
+}
+
+impl ModelStatus {
+    /// Of a model that answers.
+    pub fn ready(name: impl Into<String>, version: impl Into<String>) -> Self {
+        let (name, version) = (name.into(), version.into());
+        Self { name, version, state: ModelState::Ready, reason: String::new() }
+    }
+
+    /// Returns whether it answers.
+    pub fn is_ready(&self) -> bool {
+        self.state == ModelState::Ready
+    }
+
+    /// Returns whether the service cannot be called ready for want of it.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.state, ModelState::Loading | ModelState::Failed)
+    }
+}
+
+/// What can be asked of a model repository beside what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepositoryVerb {
+    /// Load a model, or load it again.
+    Load,
+    /// Unload a model.
+    Unload,
 }
 
 /// What a model is, as `GET /v2/models/{name}` tells.
@@ -217,11 +274,21 @@ pub trait Handle: Send + Sync + 'static {
     /// Answers a call.
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Payload, Error>>;
 
-    /// Tells of its models. It is ready when every one of them is.
+    /// Tells of its models, also of those that were unloaded. It is ready when none of them is missing.
     fn models(&self) -> BoxFuture<'_, Vec<ModelStatus>>;
 
     /// Tells what a model takes and gives.
     fn metadata<'a>(&'a self, model: &'a str, version: &'a str) -> BoxFuture<'a, Result<Metadata, Error>>;
+
+    /// Loads or unloads a model, and returns when that is done.
+    ///
+    /// The default is that there is no repository.
+    fn repository<'a>(&'a self, verb: RepositoryVerb, model: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        let _ = (verb, model);
+        let message =
+            format!("a {} has no model repository; ask the router or the predictor", self.component());
+        Box::pin(std::future::ready(Err(Error::new(Code::Unsupported, message))))
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub mod transform;
 mod wire;
 pub mod workers;
 
-pub use call::{BoxFuture, Call, Context, Handle, Metadata, ModelStatus, Payload, Verb};
+pub use call::{BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Verb};
 pub use client::{Peer, Target};
 pub use explain::{Explain, Explanation, Inquiry, Next};
 pub use flags::{Env, Launch, ServerFlags};
@@ -32,5 +32,6 @@ pub use server::{Drain, Limits, Running, Server, Sockets};
 pub use transform::{Implements, Transform};
 pub use weir_proto as proto;
 pub use weir_proto::{
-    Code, Data, DataType, Error, Face, InferRequest, InferResponse, Origin, Signature, Tensor, TensorSpec,
+    Code, Data, DataType, DecodeLimits, Error, Face, Form, InferRequest, InferResponse, Layout, Method,
+    Origin, Parameter, Parameters, Payload, Signature, Tensor, TensorSpec,
 };

@@ -11,9 +11,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use prost::Message;
+use weir_proto::generated::mesh;
 use weir_proto::{Code, Error};
 
-use crate::Verb;
+use crate::{ModelState, Verb};
 
 /// How the paths of mesh calls begin.
 pub(crate) const PATHS: &str = "/weir.mesh.v1.";
@@ -68,6 +69,36 @@ pub(crate) fn unframe<M: Message + Default>(mut body: Bytes) -> Result<M, Error>
     M::decode(body).map_err(|error| broken(&error.to_string()))
 }
 
+/// Reads a length that a message tells.
+///
+/// # Errors
+/// `InvalidInput` when this machine has no such lengths.
+pub(crate) fn length(told: u64) -> Result<usize, Error> {
+    usize::try_from(told).map_err(|_| Error::invalid(format!("{told} is no length")))
+}
+
+/// Reads how far a model is. Services of an older build tell `ready` alone.
+pub(crate) fn state_of(told: &mesh::description::Model) -> ModelState {
+    match told.state() {
+        mesh::description::State::Loading => ModelState::Loading,
+        mesh::description::State::Ready => ModelState::Ready,
+        mesh::description::State::Failed => ModelState::Failed,
+        mesh::description::State::Unloaded => ModelState::Unloaded,
+        mesh::description::State::Unspecified if told.ready => ModelState::Ready,
+        mesh::description::State::Unspecified => ModelState::Failed,
+    }
+}
+
+/// Tells how far a model is.
+pub(crate) fn state_to(state: ModelState) -> mesh::description::State {
+    match state {
+        ModelState::Loading => mesh::description::State::Loading,
+        ModelState::Ready => mesh::description::State::Ready,
+        ModelState::Failed => mesh::description::State::Failed,
+        ModelState::Unloaded => mesh::description::State::Unloaded,
+    }
+}
+
 /// An answer's body: one frame of data, and the trailers that say it went well.
 pub(crate) struct Answer(Option<Bytes>, Option<HeaderMap>);
 
@@ -101,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_message_comes_back_and_a_broken_one_is_refused() {
-        let message = Wire { face: 1, body: Bytes::from_static(b"body") };
+        let message = Wire { face: 1, body: Bytes::from_static(b"body"), ..Wire::default() };
         let framed = frame(&message);
         assert_eq!(unframe::<Wire>(framed.clone()), Ok(message));
         for end in 0..framed.len() {

@@ -1,8 +1,8 @@
 //! One hop: a peer that answers before it has read, that answers too much, that is not there.
 
 use weir_sdk::{
-    Call, Code, Context, Env, Face, Launch, Origin, Payload, Peer, Running, ServerFlags, Sockets, Target,
-    Verb,
+    Call, Code, Context, DecodeLimits, Env, Face, Launch, Origin, Payload, Peer, Running, ServerFlags,
+    Sockets, Target, Verb,
 };
 
 use crate::harness::root;
@@ -22,9 +22,10 @@ fn call(body: Vec<u8>) -> Call {
         verb: Verb::Infer,
         model: "iris".to_owned(),
         version: String::new(),
-        payload: Payload { face: Face::V1, body: body.into() },
+        payload: Payload::new(Face::V1, body.into()),
         want: Face::V1,
         context: Context::default(),
+        limits: DecodeLimits::default(),
     }
 }
 

@@ -60,7 +60,7 @@ async fn a_bad_request_is_refused_by_the_service_that_met_it() {
         unknown_output,
         400,
         "predictor",
-        &["unexpected inference output `nope`", "`predict_proba`"],
+        &["Unexpected inference output 'nope' for model 'iris'", "`predict_proba`"],
     )
     .await;
 

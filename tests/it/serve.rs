@@ -243,7 +243,12 @@ async fn metadata_listing_and_health_are_told() {
     };
     assert_eq!(json("/").await, json!({"status": "alive"}));
     assert_eq!(json("/v1/models").await, json!({"models": ["iris"]}));
-    assert_eq!(json("/v1/models/iris").await, json!({"name": "iris", "ready": true}));
+    let status =
+        json!({"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}});
+    let want = json!({"name": "iris", "ready": true, "model_version_status": [status]});
+    for path in ["/v1/models/iris", "/v1/models/iris/versions/1"] {
+        assert_eq!(json(path).await, want);
+    }
     assert_eq!(json("/v2/health/live").await, json!({"live": true}));
     assert_eq!(json("/v2/health/ready").await, json!({"ready": true}));
     assert_eq!(json("/v2/models/iris/ready").await, json!({"name": "iris", "ready": true}));

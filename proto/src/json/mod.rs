@@ -13,7 +13,7 @@ use std::fmt;
 
 pub use number::Number;
 pub use reader::{Kind, Limits, Reader, Run};
-pub use writer::{NonFinite, push_bool, push_f32, push_f64, push_i64, push_str, push_u64};
+pub use writer::{NonFinite, push_bool, push_f32, push_f64, push_i64, push_list, push_str, push_u64};
 
 use crate::Error;
 

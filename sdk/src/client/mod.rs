@@ -14,13 +14,13 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use prost::Message;
 use weir_proto::generated::{inference, mesh};
-use weir_proto::{Code, DataType, Error, Face, Origin, Signature, TensorSpec};
+use weir_proto::{Code, DataType, Error, Face, Form, Origin, Payload, Signature, TensorSpec};
 
 pub use http_client::healthy;
 pub use target::Target;
 
 use crate::call::EXPLAINING;
-use crate::{Call, Context, Metadata, ModelStatus, Payload, Verb, grpc, telemetry, wire};
+use crate::{Call, Context, Metadata, ModelStatus, RepositoryVerb, Verb, grpc, telemetry, wire};
 use link::{Link, LinkError};
 
 /// How long a connection may take to be made: a peer that is up answers within a network's round trip.
@@ -88,10 +88,14 @@ impl Peer {
             model: call.model,
             version: call.version,
             body: call.payload.body,
+            json_length: call.payload.json_length.map(|it| it as u64),
+            form: call.payload.form.to_wire(),
         };
         let answer: mesh::Answer = self.unary(path, &message, &call.context).await?;
         let face = Face::try_from(answer.face).map_err(|error| self.nonsense(&error.message))?;
-        Ok(Payload { face, body: answer.body })
+        let json_length = answer.json_length.map(wire::length).transpose();
+        let json_length = json_length.map_err(|error| self.nonsense(&error.message))?;
+        Ok(Payload { face, body: answer.body, json_length, form: Form::from_wire(answer.form) })
     }
 
     /// Asks what the peer implements and which of its models are ready.
@@ -100,8 +104,12 @@ impl Peer {
     /// As for [`Peer::call`].
     pub async fn describe(&self, context: &Context) -> Result<Description, Error> {
         let told: mesh::Description = self.unary(wire::DESCRIBE, &mesh::DescribeRequest {}, context).await?;
-        let model =
-            |it: mesh::description::Model| ModelStatus { name: it.name, ready: it.ready, reason: it.reason };
+        let model = |it: mesh::description::Model| ModelStatus {
+            state: wire::state_of(&it),
+            name: it.name,
+            version: it.version,
+            reason: it.reason,
+        };
         Ok(Description {
             ready: told.ready,
             verbs: told.verbs.iter().filter_map(|name| Verb::from_name(name)).collect(),
@@ -130,7 +138,7 @@ impl Peer {
         let told: inference::ModelMetadataResponse = self.unary(path, &request, context).await?;
         let spec = |it: inference::model_metadata_response::TensorMetadata| {
             let datatype = DataType::parse(&it.datatype).map_err(|error| self.nonsense(&error.message))?;
-            Ok(TensorSpec { name: it.name, datatype, shape: it.shape })
+            Ok(TensorSpec::new(it.name, datatype, it.shape))
         };
         let signature = Signature {
             platform: told.platform,
@@ -139,6 +147,32 @@ impl Peer {
             ..Signature::default()
         };
         Ok(Metadata { name: told.name, versions: told.versions, signature })
+    }
+
+    /// Loads or unloads a model of the peer.
+    ///
+    /// # Errors
+    /// As for [`Peer::call`].
+    pub async fn repository(
+        &self,
+        verb: RepositoryVerb,
+        model: &str,
+        context: &Context,
+    ) -> Result<(), Error> {
+        let model_name = model.to_owned();
+        match verb {
+            RepositoryVerb::Load => {
+                let request = inference::RepositoryModelLoadRequest { model_name, ..Default::default() };
+                let path = "/inference.GRPCInferenceService/RepositoryModelLoad";
+                let _: inference::RepositoryModelLoadResponse = self.unary(path, &request, context).await?;
+            }
+            RepositoryVerb::Unload => {
+                let request = inference::RepositoryModelUnloadRequest { model_name, ..Default::default() };
+                let path = "/inference.GRPCInferenceService/RepositoryModelUnload";
+                let _: inference::RepositoryModelUnloadResponse = self.unary(path, &request, context).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn unary<A: Message + Default>(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_proto::{Code, Error, Face, InferRequest, InferResponse, Origin, Tensor, oip};
+use weir_proto::{Code, Error, Face, Form, InferRequest, InferResponse, Origin, Tensor, oip};
 
 use super::check_model;
 use crate::id::Ids;
@@ -40,20 +40,20 @@ impl ExplainHost {
         Arc::new(Self { name: name.into(), explain, predictor, options, ids: Ids::default() })
     }
 
-    async fn explain(&self, call: Call) -> Result<Payload, Error> {
+    async fn explain(&self, mut call: Call) -> Result<Payload, Error> {
         check_model(&call, &self.name)?;
         let mut context = call.context.clone();
         context.explaining = true;
         context.deadline.get_or_insert_with(|| Instant::now() + self.options.timeout);
-        let request = call.payload.face.decode_request(call.payload.body)?;
+        let (request, form) = call.take_request()?;
         let mut inquiry = self.explain.begin(&request)?;
         let mut answer = None;
         loop {
             context.remaining()?;
             let (went, next) = step(inquiry, answer).await?;
             match next? {
-                Next::Ask(question) => answer = Some(self.ask(question, &call.version, &context).await?),
-                Next::Done(explanation) => return self.encode(call.want, request.id, explanation),
+                Next::Ask(question) => answer = Some(self.ask(question, &call, &context).await?),
+                Next::Done(explanation) => return self.encode(call.want, request.id, form, explanation),
             }
             inquiry = went;
         }
@@ -62,27 +62,24 @@ impl ExplainHost {
     async fn ask(
         &self,
         question: InferRequest,
-        version: &str,
+        asked: &Call,
         context: &Context,
     ) -> Result<InferResponse, Error> {
         let call = Call {
             verb: Verb::Infer,
             model: self.name.clone(),
-            version: version.to_owned(),
-            payload: Payload {
-                face: Face::Tensors,
-                body: oip::encode_request(&self.name, version, question),
-            },
+            version: asked.version.clone(),
+            payload: Payload::new(Face::Tensors, oip::encode_request(&self.name, &asked.version, question)),
             want: Face::Tensors,
             context: context.clone(),
+            limits: asked.limits,
         };
-        let answer = self.predictor.call(call).await?;
-        answer.face.decode_response(answer.body)
+        self.predictor.call(call).await?.into_response().map(|(response, _)| response)
     }
 
-    fn encode(&self, want: Face, id: String, explanation: Explanation) -> Result<Payload, Error> {
+    fn encode(&self, want: Face, id: String, form: Form, explanation: Explanation) -> Result<Payload, Error> {
         if want == Face::V1 {
-            return Ok(Payload { face: want, body: explanation.json });
+            return Ok(Payload::new(want, explanation.json));
         }
         // As MLServer does: one string element that holds the JSON.
         let response = InferResponse {
@@ -91,7 +88,7 @@ impl ExplainHost {
             outputs: vec![Tensor::strings("explanation", [1, 1], vec![explanation.json])],
             ..InferResponse::default()
         };
-        Ok(Payload { face: want, body: want.encode_response(response)? })
+        Payload::of_response(want, response, form)
     }
 }
 
@@ -121,8 +118,7 @@ impl Handle for ExplainHost {
     }
 
     fn models(&self) -> BoxFuture<'_, Vec<ModelStatus>> {
-        let status = ModelStatus { name: self.name.clone(), ready: true, reason: String::new() };
-        Box::pin(std::future::ready(vec![status]))
+        Box::pin(std::future::ready(vec![ModelStatus::ready(self.name.clone(), "")]))
     }
 
     fn metadata<'a>(&'a self, model: &'a str, _: &'a str) -> BoxFuture<'a, Result<Metadata, Error>> {

@@ -2,11 +2,12 @@
 //! component that can be served.
 
 mod explain;
+mod method;
 mod model;
 mod transform;
 
 pub use explain::{ExplainHost, ExplainOptions};
-pub use model::ModelHost;
+pub use model::{ListedInputs, Loaded, Loader, ModelHost, ModelOptions};
 pub use transform::TransformHost;
 
 use weir_proto::Error;

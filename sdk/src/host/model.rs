@@ -1,93 +1,250 @@
-//! Serves a model: decodes, checks against its signature, predicts where the work belongs, encodes.
+//! Serves a model: decodes, checks against its signature, predicts where the work belongs, encodes. Loads and unloads it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use weir_proto::{Code, Error, Face, InferResponse, Origin};
+use weir_proto::{Code, Error, Face, Form, InferResponse, Layout, Origin, Payload, Tensor};
 
 use super::check_model;
+use super::method::Task;
 use crate::id::Ids;
 use crate::workers::Workers;
-use crate::{BoxFuture, Call, Handle, Metadata, Model, ModelStatus, Payload, Verb};
+use crate::{BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, RepositoryVerb, Verb};
 
 /// Work longer than this leaves the thread that moves bytes. To hand a job over costs some ten microseconds itself.
 const INLINE: Duration = Duration::from_micros(100);
 /// Jobs that may wait for a model's threads.
 const QUEUE: usize = 512;
 
+/// How a model is served.
+#[derive(Debug, Clone)]
+pub struct ModelOptions {
+    /// Its name.
+    pub name: String,
+    /// Its threads for work that takes longer than microseconds.
+    pub threads: usize,
+    /// What stands for its versions in a path, such as `stable`: pairs of label and version.
+    pub labels: Vec<(String, String)>,
+    /// What a V1 request means by `inputs` given as a list.
+    pub inputs: ListedInputs,
+}
+
+impl ModelOptions {
+    /// Options for a model of that name, with a thread a core.
+    pub fn new(name: impl Into<String>) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, Into::into);
+        Self { name: name.into(), threads, labels: Vec::new(), inputs: ListedInputs::default() }
+    }
+}
+
+/// What a V1 request means by `inputs` given as a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ListedInputs {
+    /// What the server of the model's framework means: TensorFlow Serving of a tensorflow model, KServe of every other.
+    #[default]
+    AsFramework,
+    /// Rows, answered by `predictions`.
+    KServe,
+    /// The one input as a whole, answered by `outputs`.
+    TensorFlowServing,
+}
+
+/// A model, and the version it was found as.
+pub struct Loaded {
+    /// The model.
+    pub model: Box<dyn Model>,
+    /// Its version; models that have none are version 1, as everybody's first is.
+    pub version: String,
+}
+
+impl Loaded {
+    /// Of a model without versions.
+    pub fn unversioned(model: Box<dyn Model>) -> Self {
+        Self { model, version: "1".to_owned() }
+    }
+}
+
+/// Loads a model, or tells clients why not. It may block.
+pub type Loader = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
+
 /// A model by name, in whatever state it is.
 pub struct ModelHost {
-    name: String,
+    me: Weak<Self>,
+    options: ModelOptions,
+    loader: Loader,
     state: ArcSwap<State>,
+    /// Held by whoever loads or unloads.
+    turn: Mutex<()>,
     workers: Workers,
     ids: Ids,
 }
 
 enum State {
     Loading,
-    Ready(Arc<dyn Model>),
+    Ready(Serving),
     Failed(String),
+    Unloaded,
+}
+
+#[derive(Clone)]
+struct Serving {
+    model: Arc<dyn Model>,
+    version: Arc<str>,
 }
 
 impl ModelHost {
-    /// Creates a host whose model is still loading.
-    pub fn loading(name: impl Into<String>, threads: usize) -> Arc<Self> {
-        let name = name.into();
-        let workers = Workers::new(format!("model-{name}"), threads, QUEUE);
-        let state = ArcSwap::from_pointee(State::Loading);
-        Arc::new(Self { name, state, workers, ids: Ids::default() })
+    /// Creates a host whose model is not loaded yet: that is what [`ModelHost::load`] does.
+    pub fn new(options: ModelOptions, loader: Loader) -> Arc<Self> {
+        let workers = Workers::new(format!("model-{}", options.name), options.threads, QUEUE);
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            options,
+            loader,
+            state: ArcSwap::from_pointee(State::Loading),
+            turn: Mutex::new(()),
+            workers,
+            ids: Ids::default(),
+        })
     }
 
-    /// Puts the model in place, or the reason why there is none.
-    pub fn loaded(&self, outcome: Result<Box<dyn Model>, String>) {
-        self.state.store(Arc::new(match outcome {
-            Ok(model) => State::Ready(model.into()),
-            Err(reason) => State::Failed(reason),
-        }));
-    }
-
-    fn model(&self) -> Result<Arc<dyn Model>, Error> {
-        match &**self.state.load() {
-            State::Ready(model) => Ok(Arc::clone(model)),
-            State::Loading => Err(Error::model_not_ready(&self.name, "It is loading.")),
-            State::Failed(reason) => Err(Error::model_not_ready(&self.name, reason)),
+    /// Loads the model, or loads it again: a model that answers goes on until the new one takes its place. It may block.
+    ///
+    /// # Errors
+    /// `NotReady` with the reason. A model that answered before goes on.
+    pub fn load(&self) -> Result<(), Error> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = matches!(**self.state.load(), State::Ready(_));
+        if !answers {
+            self.state.store(Arc::new(State::Loading));
+        }
+        match (self.loader)() {
+            Ok(Loaded { model, version }) => {
+                let serving = Serving { model: model.into(), version: version.into() };
+                self.state.store(Arc::new(State::Ready(serving)));
+                Ok(())
+            }
+            Err(reason) => {
+                let error = Error::model_not_ready(&self.options.name, &reason);
+                if !answers {
+                    self.state.store(Arc::new(State::Failed(reason)));
+                }
+                Err(error)
+            }
         }
     }
 
-    fn check_version(&self, version: &str) -> Result<(), Error> {
-        if version.is_empty() {
-            return Ok(());
+    /// Unloads the model. Requests that have it already are answered.
+    pub fn unload(&self) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state.store(Arc::new(State::Unloaded));
+    }
+
+    /// The model, once it was asked for by that name and version.
+    fn serving(&self, version: &str) -> Result<Serving, Error> {
+        let name = &self.options.name;
+        let serving = match &**self.state.load() {
+            State::Ready(serving) => serving.clone(),
+            State::Loading => return Err(Error::model_not_ready(name, "It is loading.")),
+            State::Failed(reason) => return Err(Error::model_not_ready(name, reason)),
+            State::Unloaded => return Err(Error::model_not_found(name)),
+        };
+        let wanted = match version.strip_prefix('@') {
+            Some(label) => self.version_of(label)?,
+            None => version,
+        };
+        if wanted.is_empty() || *wanted == *serving.version {
+            return Ok(serving);
         }
         let message =
-            format!("Model with name {} has no version {version}; it has none but the latest.", self.name);
+            format!("Could not find version {wanted} of model {name}; it has version {}", serving.version);
         Err(Error::new(Code::NotFound, message))
     }
 
-    async fn infer(&self, call: Call) -> Result<Payload, Error> {
-        check_model(&call, &self.name)?;
-        self.check_version(&call.version)?;
-        let model = self.model()?;
-        let mut request = call.payload.face.decode_request(call.payload.body)?;
-        let wanted = model.signature().wanted(&request)?;
-        let inputs = model.signature().bind(&mut request)?;
-        let rows = inputs.first().map_or(0, weir_proto::Tensor::rows);
-        let outputs = if model.cost(rows) <= INLINE {
-            model.predict(&inputs, &wanted)?
-        } else {
-            self.workers.run(move || model.predict(&inputs, &wanted)).await?
-        };
-        self.encode(call.want, request.id, outputs)
+    fn version_of(&self, label: &str) -> Result<&str, Error> {
+        let found = self.options.labels.iter().find(|(name, _)| name == label);
+        found.map(|(_, version)| version.as_str()).ok_or_else(|| {
+            let known: Vec<_> = self.options.labels.iter().map(|(name, _)| name.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Error::invalid(format!("Unrecognized servable version label: {label}; known are: {known}"))
+        })
     }
 
-    fn encode(&self, want: Face, id: String, outputs: Vec<weir_proto::Tensor>) -> Result<Payload, Error> {
+    async fn infer(&self, mut call: Call) -> Result<Payload, Error> {
+        check_model(&call, &self.options.name)?;
+        let Serving { model, version } = self.serving(&call.version)?;
+        let (mut request, form) = call.take_request()?;
+        let signature = model.signature();
+        let form = self.settle(form, &signature.platform);
+        let task = Task::of(&form, signature, &mut request, &self.options.name)?;
+        let inputs = if form.raw {
+            signature.bind_raw(raw_body(&mut request.inputs))?
+        } else {
+            signature.bind(&mut request)?
+        };
+        let rows = inputs.first().map_or(0, Tensor::rows);
+        let outputs = if model.cost(rows) <= INLINE {
+            model.predict(&inputs, task.wanted())?
+        } else {
+            let (model, wanted) = (Arc::clone(&model), task.wanted().to_vec());
+            self.workers.run(move || model.predict(&inputs, &wanted)).await?
+        };
+        let outputs = task.finish(outputs)?;
         // V1 has no place for an id; to make one would be work for nobody.
-        let id = if id.is_empty() && want != Face::V1 { self.ids.next() } else { id };
-        let response =
-            InferResponse { model_name: self.name.clone(), id, outputs, ..InferResponse::default() };
-        let body: Bytes = want.encode_response(response)?;
-        Ok(Payload { face: want, body })
+        let id = if request.id.is_empty() && call.want != Face::V1 { self.ids.next() } else { request.id };
+        let response = InferResponse {
+            model_name: call.model,
+            model_version: if call.want == Face::V1 { String::new() } else { (*version).to_owned() },
+            id,
+            outputs,
+            ..InferResponse::default()
+        };
+        Payload::of_response(call.want, response, form)
+    }
+
+    /// Settles what is for the model's framework to say about the answer's form.
+    fn settle(&self, mut form: Form, platform: &str) -> Form {
+        let tensorflow = platform.starts_with("tensorflow");
+        let as_tensors = match self.options.inputs {
+            ListedInputs::AsFramework => tensorflow,
+            ListedInputs::KServe => false,
+            ListedInputs::TensorFlowServing => true,
+        };
+        if form.layout == Layout::Inputs {
+            form.layout = if as_tensors { Layout::Columns } else { Layout::Rows };
+        }
+        form.tokens = tensorflow;
+        form
+    }
+
+    fn status(&self) -> ModelStatus {
+        let (version, state, reason) = match &**self.state.load() {
+            State::Ready(serving) => ((*serving.version).to_owned(), ModelState::Ready, String::new()),
+            State::Loading => (String::new(), ModelState::Loading, "it is loading".to_owned()),
+            State::Failed(reason) => (String::new(), ModelState::Failed, reason.clone()),
+            State::Unloaded => (String::new(), ModelState::Unloaded, "unloaded".to_owned()),
+        };
+        ModelStatus { name: self.options.name.clone(), version, state, reason }
+    }
+
+    fn told(&self, model: &str, version: &str) -> Result<Metadata, Error> {
+        if model != self.options.name {
+            return Err(Error::model_not_found(model));
+        }
+        let serving = self.serving(version)?;
+        Ok(Metadata {
+            name: self.options.name.clone(),
+            versions: vec![(*serving.version).to_owned()],
+            signature: serving.model.signature().clone(),
+        })
+    }
+}
+
+/// The body of a raw request, which was decoded to one element of `BYTES`.
+fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
+    match inputs.pop().map(|it| it.data) {
+        Some(weir_proto::Data::Bytes(mut elements)) => elements.pop().unwrap_or_default(),
+        Some(_) | None => bytes::Bytes::new(),
     }
 }
 
@@ -105,24 +262,27 @@ impl Handle for ModelHost {
     }
 
     fn models(&self) -> BoxFuture<'_, Vec<ModelStatus>> {
-        let (ready, reason) = match &**self.state.load() {
-            State::Ready(_) => (true, String::new()),
-            State::Loading => (false, "it is loading".to_owned()),
-            State::Failed(reason) => (false, reason.clone()),
-        };
-        let status = ModelStatus { name: self.name.clone(), ready, reason };
-        Box::pin(std::future::ready(vec![status]))
+        Box::pin(std::future::ready(vec![self.status()]))
     }
 
     fn metadata<'a>(&'a self, model: &'a str, version: &'a str) -> BoxFuture<'a, Result<Metadata, Error>> {
-        let told = || {
-            if model != self.name {
+        Box::pin(std::future::ready(self.told(model, version)))
+    }
+
+    fn repository<'a>(&'a self, verb: RepositoryVerb, model: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            if model != self.options.name {
                 return Err(Error::model_not_found(model));
             }
-            self.check_version(version)?;
-            let signature = self.model()?.signature().clone();
-            Ok(Metadata { name: self.name.clone(), versions: Vec::new(), signature })
-        };
-        Box::pin(std::future::ready(told()))
+            let host = self.me.upgrade().expect("whoever calls holds the host");
+            let work = tokio::task::spawn_blocking(move || match verb {
+                RepositoryVerb::Load => host.load(),
+                RepositoryVerb::Unload => {
+                    host.unload();
+                    Ok(())
+                }
+            });
+            work.await.map_err(|_| Error::new(Code::Inference, "loading the model failed unexpectedly"))?
+        })
     }
 }

@@ -30,24 +30,29 @@ impl TransformHost {
         Arc::new(Self { name: name.into(), transform, verbs, ids: Ids::default() })
     }
 
-    fn preprocess(&self, call: Call) -> Result<Payload, Error> {
+    fn preprocess(&self, mut call: Call) -> Result<Payload, Error> {
         if call.want != Face::Tensors {
             let message = format!("a preprocessed request is given as tensors, not as {}", call.want.name());
             return Err(Error::new(Code::Unsupported, message));
         }
-        let mut request = call.payload.face.decode_request(call.payload.body)?;
+        let (mut request, form) = call.take_request()?;
+        if form.raw {
+            return Err(Error::invalid(
+                "a raw request tells no shape, so it cannot be reshaped; send `shape` and `datatype` with the tensor",
+            ));
+        }
         self.transform.preprocess(&mut request)?;
         let body = oip::encode_request(&call.model, &call.version, request);
-        Ok(Payload { face: Face::Tensors, body })
+        Ok(Payload { form, ..Payload::new(Face::Tensors, body) })
     }
 
     fn postprocess(&self, call: Call) -> Result<Payload, Error> {
-        let mut response = call.payload.face.decode_response(call.payload.body)?;
+        let (mut response, form) = call.payload.into_response()?;
         self.transform.postprocess(&mut response)?;
         if response.id.is_empty() && call.want != Face::V1 {
             response.id = self.ids.next();
         }
-        Ok(Payload { face: call.want, body: call.want.encode_response(response)? })
+        Payload::of_response(call.want, response, form)
     }
 }
 
@@ -76,8 +81,7 @@ impl Handle for TransformHost {
     }
 
     fn models(&self) -> BoxFuture<'_, Vec<ModelStatus>> {
-        let status = ModelStatus { name: self.name.clone(), ready: true, reason: String::new() };
-        Box::pin(std::future::ready(vec![status]))
+        Box::pin(std::future::ready(vec![ModelStatus::ready(self.name.clone(), "")]))
     }
 
     fn metadata<'a>(&'a self, model: &'a str, _: &'a str) -> BoxFuture<'a, Result<Metadata, Error>> {

@@ -12,7 +12,9 @@ use super::{Limits, body, catch};
 use crate::call::REQUEST_ID;
 use crate::id::Ids;
 use crate::metrics::InFlight;
-use crate::{Call, Context, Handle, Metrics, ModelStatus, Payload, Verb, telemetry};
+use crate::{
+    Call, Context, Handle, Metrics, ModelState, ModelStatus, Payload, RepositoryVerb, Verb, telemetry,
+};
 
 /// The longest a body may take to arrive when the caller names no deadline: a slow sender must not hold its place for ever.
 const BODY: Duration = Duration::from_secs(60);
@@ -45,12 +47,34 @@ impl App {
 
     /// The same, of models that were asked already.
     pub(super) fn ready_with(&self, models: &[ModelStatus]) -> bool {
-        !self.is_draining() && models.iter().all(|it| it.ready)
+        !self.is_draining() && !models.iter().any(ModelStatus::is_missing)
     }
 
+    /// A model that was not unloaded.
     pub(super) async fn model(&self, name: &str) -> Result<ModelStatus, Error> {
-        let found = self.handle.models().await.into_iter().find(|it| it.name == name);
+        let there = |it: &ModelStatus| it.name == name && it.state != ModelState::Unloaded;
+        let found = self.handle.models().await.into_iter().find(there);
         found.ok_or_else(|| Error::model_not_found(name).or_origin(self.handle.component()))
+    }
+
+    /// A model that answers, in that version where one is named.
+    pub(super) async fn ready_model(&self, name: &str, version: &str) -> Result<ModelStatus, Error> {
+        let status = self.model(name).await?;
+        if !status.is_ready() || self.is_draining() {
+            let error = Error::model_not_ready(&status.name, &status.reason);
+            return Err(error.or_origin(self.handle.component()));
+        }
+        if !version.is_empty() && version != status.version {
+            // Only whoever serves the model knows its labels and further versions.
+            self.handle.metadata(name, version).await?;
+        }
+        Ok(status)
+    }
+
+    /// Loads or unloads a model.
+    pub(super) async fn repository(&self, verb: RepositoryVerb, model: &str) -> Result<(), Error> {
+        let work = catch::panics(self.handle.repository(verb, model));
+        work.await.map_err(|error| error.or_origin(self.handle.component()))
     }
 
     /// Gives a call that came without one a request id.

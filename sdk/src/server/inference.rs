@@ -64,9 +64,10 @@ async fn infer(app: Arc<App>, request: Request<Bytes>) -> Result<Bytes, Status> 
         Contents::Raw => Face::Tensors,
         Contents::Typed => Face::TypedTensors,
     };
-    let payload = Payload { face, body };
+    let payload = Payload::new(face, body);
     let (model, version) = (envelope.model, envelope.version);
-    let mut call = Call { verb: Verb::Infer, model, version, payload, want: face, context };
+    let mut call =
+        Call { verb: Verb::Infer, model, version, payload, want: face, context, limits: app.limits.decode };
     app.identify(&mut call);
     app.serve(call).await.map(|answer| answer.body).map_err(|error| status_of(&error))
 }
@@ -87,7 +88,7 @@ async fn model_ready(
     request: wire::ModelReadyRequest,
 ) -> Result<wire::ModelReadyResponse, Status> {
     let status = app.model(&request.name).await.map_err(|error| status_of(&error))?;
-    Ok(wire::ModelReadyResponse { ready: status.ready && !app.is_draining() })
+    Ok(wire::ModelReadyResponse { ready: status.is_ready() && !app.is_draining() })
 }
 
 async fn server_metadata(

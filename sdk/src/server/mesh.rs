@@ -8,13 +8,13 @@ use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
 use prost::Message;
 use weir_proto::generated::mesh as wire;
-use weir_proto::{Error, Face};
+use weir_proto::{Error, Face, Form, Payload};
 
 use super::app::App;
 use super::inference::not_offered;
 use crate::grpc::status_of;
-use crate::wire::{Answer, DESCRIBE, GRPC, PATHS, frame, path as wire_path, unframe};
-use crate::{BoxFuture, Call, Context, Payload, Verb};
+use crate::wire::{Answer, DESCRIBE, GRPC, PATHS, frame, length, path as wire_path, state_to, unframe};
+use crate::{BoxFuture, Call, Context, Verb};
 
 /// The service of a connection: mesh calls at once, everything else through axum's router.
 #[derive(Clone)]
@@ -89,20 +89,33 @@ async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Incoming) -> Res
     let _admitted = app.admit()?;
     let context = Context::of(headers)?;
     let it: wire::Call = unframe(app.read(body, &context).await?)?;
-    let payload = Payload { face: Face::try_from(it.face)?, body: it.body };
+    let payload = Payload {
+        face: Face::try_from(it.face)?,
+        body: it.body,
+        json_length: it.json_length.map(length).transpose()?,
+        form: Form::from_wire(it.form),
+    };
     let want = Face::try_from(it.want)?;
-    let mut call = Call { verb, model: it.model, version: it.version, payload, want, context };
+    let (model, version) = (it.model, it.version);
+    let mut call = Call { verb, model, version, payload, want, context, limits: app.limits.decode };
     app.identify(&mut call);
     let answer = app.serve(call).await?;
-    Ok(wire::Answer { face: wire::Face::from(answer.face).into(), body: answer.body })
+    Ok(wire::Answer {
+        face: wire::Face::from(answer.face).into(),
+        body: answer.body,
+        json_length: answer.json_length.map(|it| it as u64),
+        form: answer.form.to_wire(),
+    })
 }
 
 async fn describe(app: &App) -> wire::Description {
     let models = app.handle.models().await;
     let ready = app.ready_with(&models);
     let model = |it: crate::ModelStatus| wire::description::Model {
+        ready: it.is_ready(),
+        state: state_to(it.state).into(),
         name: it.name,
-        ready: it.ready,
+        version: it.version,
         reason: it.reason,
     };
     wire::Description {

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use crate::flags::{Env, ServerFlags};
-use crate::{Handle, Metrics};
+use crate::{DecodeLimits, Handle, Metrics};
 use app::App;
 use listen::Listener;
 use mesh::Front;
@@ -31,11 +31,17 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// The most requests served at once.
     pub max_in_flight: usize,
+    /// What decoding a body may cost.
+    pub decode: DecodeLimits,
 }
 
 impl From<&ServerFlags> for Limits {
     fn from(flags: &ServerFlags) -> Self {
-        Self { max_body_bytes: flags.max_body_bytes, max_in_flight: flags.max_in_flight }
+        Self {
+            max_body_bytes: flags.max_body_bytes,
+            max_in_flight: flags.max_in_flight,
+            decode: DecodeLimits::default(),
+        }
     }
 }
 

@@ -4,24 +4,34 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use weir_proto::oip::{self, Contents};
-use weir_proto::{Data, InferRequest, InferResponse, Parameter, Parameters, Tensor, v1, v2};
+use weir_proto::{
+    Data, DecodeLimits, Form, InferRequest, InferResponse, Layout, Parameter, Parameters, Tensor, v1, v2,
+};
 
 use super::{assert_same, assert_whole};
 
-/// V1 requests: rows come back as they were when an echo answers with them.
+/// V1 requests: tensors come back as they were when an echo answers with them in the request's own layout.
 pub fn v1_request(data: &[u8]) -> bool {
-    let Ok(request) = v1::decode_request(data) else { return false };
+    let limits = DecodeLimits::default();
+    let Ok((request, form)) = v1::decode_request(data, Form::default(), &limits) else { return false };
+    assert_whole(&request.inputs);
     // `[{}]` has rows, but no tensor that could tell how many.
     if request.inputs.is_empty() {
         return true;
     }
     let echo = InferResponse { outputs: request.inputs.clone(), ..InferResponse::default() };
-    let answer = v1::encode_response(&echo).expect("what JSON said can be said in JSON");
-    let again = [b"{\"instances\"", answer.strip_prefix(b"{\"predictions\"").expect("a V1 answer")].concat();
-    let mut again = v1::decode_request(&again).expect("an echoed request is one").inputs;
+    let answer = v1::encode_response(&echo, &form).expect("what JSON said can be said in JSON");
+    let (said, meant): (&[u8], &[u8]) = match form.layout {
+        Layout::Rows => (b"{\"predictions\"", b"{\"instances\""),
+        Layout::Inputs => (b"{\"predictions\"", b"{\"inputs\""),
+        Layout::Columns => (b"{\"outputs\"", b"{\"inputs\""),
+    };
+    let again = [meant, answer.strip_prefix(said).expect("a V1 answer")].concat();
+    let again = v1::decode_request(&again, Form::default(), &limits);
+    let mut again = again.expect("an echoed request is one").0.inputs;
     let mut inputs = request.inputs;
     if let ([input], [only]) = (inputs.as_mut_slice(), again.as_mut_slice()) {
-        // A single column is answered without its name.
+        // A single tensor is answered without its name.
         only.name.clone_from(&input.name);
     }
     for tensor in inputs.iter_mut().chain(&mut again) {
@@ -41,7 +51,10 @@ fn nulls(tensor: &mut Tensor) {
 
 /// V2 requests: the same in JSON and in gRPC.
 pub fn v2_request(data: &[u8]) -> bool {
-    let Ok(request) = v2::decode_request(data) else { return false };
+    let data = Bytes::copy_from_slice(data);
+    let Ok((request, _)) = v2::decode_request(&data, None, "m", &DecodeLimits::default()) else {
+        return false;
+    };
     grpc_keeps(&request);
     // JSON has no number for what is not finite, and an answer has no list of wanted outputs.
     if is_finite(&request) {
@@ -51,11 +64,13 @@ pub fn v2_request(data: &[u8]) -> bool {
             outputs: request.inputs.clone(),
             ..InferResponse::default()
         };
-        let answer = v2::encode_response(&echo).expect("what JSON said can be said in JSON");
+        let (answer, _) =
+            v2::encode_response(echo, &Form::default()).expect("what JSON said can be said in JSON");
         let text = std::str::from_utf8(&answer).expect("JSON is text");
         // Quotes inside of strings are escaped, and parameters are scalars: the first such key is the list of tensors.
         let again = text.replacen("\"outputs\":[", "\"inputs\":[", 1);
-        let again = v2::decode_request(again.as_bytes()).expect("an echoed request is one");
+        let again = v2::decode_request(&again.into(), None, "m", &DecodeLimits::default());
+        let (again, _) = again.expect("an echoed request is one");
         assert_same(&InferRequest { outputs: Vec::new(), ..request }, &again);
     }
     true
@@ -78,7 +93,10 @@ fn grpc_keeps(request: &InferRequest) {
     want.parameters = as_map(&want.parameters);
     want.inputs.iter_mut().for_each(|it| it.parameters = as_map(&it.parameters));
     want.outputs.iter_mut().for_each(|it| it.parameters = as_map(&it.parameters));
-    assert_same(&want, &oip::decode_request(body).expect("an encoded request can be decoded"));
+    assert_same(
+        &want,
+        &oip::decode_request(body, &DecodeLimits::default()).expect("an encoded request can be decoded"),
+    );
 }
 
 fn as_map(parameters: &Parameters) -> Parameters {
@@ -91,7 +109,7 @@ pub fn oip_request(data: &[u8]) -> bool {
     let body = Bytes::copy_from_slice(data);
     // It looks at fewer fields than the decoder, so it may accept more.
     let _ = oip::envelope(&body);
-    let Ok(request) = oip::decode_request(body) else { return false };
+    let Ok(request) = oip::decode_request(body, &DecodeLimits::default()) else { return false };
     assert_whole(&request.inputs);
     grpc_keeps(&request);
     true

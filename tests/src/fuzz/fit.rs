@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use weir_explainer::method::{self, MethodSpec};
 use weir_proto::document;
-use weir_proto::{DataType, InferRequest, InferResponse, Signature, Tensor, TensorSpec, v2};
+use weir_proto::{DataType, DecodeLimits, InferRequest, InferResponse, Signature, Tensor, TensorSpec, v2};
 use weir_sdk::explain::Next;
 use weir_sdk::{Explain, Transform};
 use weir_transformer::step::Steps;
@@ -13,7 +13,10 @@ use super::{assert_whole, repository};
 
 /// Requests, against signatures of several kinds, the steps of a transformer, and an explainer.
 pub fn fit(data: &[u8]) -> bool {
-    let Ok(request) = v2::decode_request(data) else { return false };
+    let data = bytes::Bytes::copy_from_slice(data);
+    let Ok((request, _)) = v2::decode_request(&data, None, "m", &DecodeLimits::default()) else {
+        return false;
+    };
     // Each is asked, so none may be short-cut.
     let bound = SIGNATURES.iter().filter(|it| bind(it, request.clone())).count();
     let reshaped = STEPS.iter().filter(|it| reshape(it, &request)).count();

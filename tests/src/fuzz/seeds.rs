@@ -1,15 +1,17 @@
 //! What fuzzing begins with: small samples, most of them valid.
 
 use weir_proto::oip::{self, Contents};
-use weir_proto::{InferResponse, v2};
+use weir_proto::{DecodeLimits, InferRequest, InferResponse, v2};
 
 use super::repository;
 
 pub(super) fn v1_requests() -> Vec<Vec<u8>> {
     texts(&[
+        r#"{"inputs": {"a": [[1, 2.5]], "b_bytes": [{"b64": "//4="}, "x"], "c": true}}"#,
+        r#"{"specversion": "1.0", "id": "1", "source": "s", "type": "t", "time": "x", "data": {"instances": [{"b64": "eA=="}]}}"#,
         r#"{"instances": [[6.8, 2.8, 4.8, 1.4], [6, 3.4, -4.5e-3, null]]}"#,
         r#"{"instances": [{"a": 1, "b": "x\n\u00e9"}, {"b": "y", "a": 2.5}], "parameters": {"k": true, "n": [1]}}"#,
-        r#"{"inputs": [[[1], [2]], [[3], [9007199254740993]]], "signature_name": {"x": [{}]}}"#,
+        r#"{"inputs": [[[1], [2]], [[3], [9007199254740993]]], "signature_name": "s", "x": [{}]}"#,
         r#"{"instances": [true, false]}"#,
         r#"{"instances": [[], []], "parameters": {"a": 18446744073709551615, "b": 0.5}}"#,
     ])
@@ -45,13 +47,17 @@ pub(super) fn iris_requests() -> Vec<Vec<u8>> {
     seeds
 }
 
+fn decode(body: Vec<u8>) -> Option<InferRequest> {
+    v2::decode_request(&body.into(), None, "m", &DecodeLimits::default()).ok().map(|(request, _)| request)
+}
+
 pub(super) fn oip_requests() -> Vec<Vec<u8>> {
-    let requests = v2_requests().into_iter().filter_map(|it| v2::decode_request(&it).ok());
+    let requests = v2_requests().into_iter().filter_map(decode);
     requests.map(|it| oip::encode_request("iris", "2", it).to_vec()).chain(typed_request()).collect()
 }
 
 pub(super) fn oip_responses() -> Vec<Vec<u8>> {
-    let requests = v2_requests().into_iter().filter_map(|it| v2::decode_request(&it).ok());
+    let requests = v2_requests().into_iter().filter_map(decode);
     let answers = requests.map(|it| InferResponse {
         model_name: "iris".to_owned(),
         id: it.id,

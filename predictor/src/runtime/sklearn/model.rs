@@ -91,7 +91,11 @@ fn spec(output: Output, steps: &Steps) -> TensorSpec {
         Output::Transform => (DataType::Fp64, steps.transformers().last().map(|it| it.width())),
     };
     let shape: Vec<i64> = std::iter::once(-1).chain(width.map(size)).collect();
-    TensorSpec::new(output.name(), datatype, shape)
+    let spec = TensorSpec::new(output.name(), datatype, shape);
+    match (output, classifier) {
+        (Output::PredictProba, Some(classifier)) => spec.with_labels(classifier.classes().texts()),
+        _ => spec,
+    }
 }
 
 fn size(count: usize) -> i64 {

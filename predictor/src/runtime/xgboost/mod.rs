@@ -126,11 +126,19 @@ impl Booster {
             if outputs == 1 { vec![-1] } else { vec![-1, i64::try_from(outputs).unwrap_or(-1)] }
         };
         let predicted = if rule.transform == Transform::Class { 1 } else { outputs };
+        let labels = match rule.transform {
+            Transform::Softmax => (0..outputs).map(|class| class.to_string()).collect(),
+            // Of its two classes it tells the probability of the second.
+            Transform::Sigmoid if objective == "binary:logistic" && outputs == 1 => {
+                vec!["0".to_owned(), "1".to_owned()]
+            }
+            _ => Vec::new(),
+        };
         let signature = Signature {
             platform: platform.to_owned(),
             inputs: vec![TensorSpec::new("input-0", DataType::Fp32, [-1, width])],
             outputs: vec![
-                TensorSpec::new("predict", DataType::Fp32, row(predicted)),
+                TensorSpec::new("predict", DataType::Fp32, row(predicted)).with_labels(labels),
                 TensorSpec::new("margin", DataType::Fp32, row(outputs)),
             ],
             default_outputs: 1,

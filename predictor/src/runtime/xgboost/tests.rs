@@ -96,11 +96,15 @@ fn the_signature_tells_columns_classes_and_format() {
     assert_eq!(named.signature().platform, "xgboost_json");
     assert_eq!(named.signature().columns, ["age", "fare", "größe", "class", "sibsp"]);
     assert_eq!(named.signature().inputs, [TensorSpec::new("input-0", DataType::Fp32, [-1, 5])]);
-    assert_eq!(named.signature().outputs[0], TensorSpec::new("predict", DataType::Fp32, [-1]));
+    let output =
+        TensorSpec::new("predict", DataType::Fp32, [-1]).with_labels(vec!["0".to_owned(), "1".to_owned()]);
+    assert_eq!(named.signature().outputs[0], output);
     assert_eq!(named.signature().default_outputs, 1);
     let classes = model("1.7.6/softprob.ubj");
     assert_eq!(classes.signature().platform, "xgboost_ubjson");
-    assert_eq!(classes.signature().outputs[0], TensorSpec::new("predict", DataType::Fp32, [-1, 3]));
+    let labels = vec!["0".to_owned(), "1".to_owned(), "2".to_owned()];
+    let output = TensorSpec::new("predict", DataType::Fp32, [-1, 3]).with_labels(labels);
+    assert_eq!(classes.signature().outputs[0], output);
     let class = model("3.2.0/softmax.json");
     assert_eq!(class.signature().outputs[0], TensorSpec::new("predict", DataType::Fp32, [-1]));
     assert_eq!(class.signature().outputs[1], TensorSpec::new("margin", DataType::Fp32, [-1, 3]));

@@ -49,6 +49,16 @@ impl Labels {
         }
     }
 
+    /// Returns the labels as texts.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Bools(it) => it.iter().map(|&it| (it != 0).to_string()).collect(),
+            Self::Ints(it) => it.iter().map(ToString::to_string).collect(),
+            Self::Floats(it) => it.iter().map(ToString::to_string).collect(),
+            Self::Texts(it) => it.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect(),
+        }
+    }
+
     pub(crate) fn datatype(&self) -> DataType {
         match self {
             Self::Bools(_) => DataType::Bool,
