@@ -111,6 +111,7 @@ async def v2(samples):
     lacks("v2 iris has no binary part", headers, LENGTH)
 
     # One output in JSON, one in bytes, in the order asked for.
+    headers = {}
     outputs = [RequestedOutput("predict_proba", {"binary_data": True}), RequestedOutput("predict")]
     request = InferRequest("iris", [iris_input(True)], request_outputs=outputs)
     answer = await client.infer(samples, request, model_name="iris", response_headers=headers)
@@ -121,7 +122,7 @@ async def v2(samples):
     contains("v2 iris has a binary part", headers, LENGTH)
 
     nope = InferRequest("iris", [iris_input(False)], request_outputs=[RequestedOutput("nope")])
-    text = "unexpected inference output `nope`; the model has `predict`, `predict_proba`, `decision_function`"
+    text = "Unexpected inference output 'nope' for model 'iris'; it has `predict`, `predict_proba`, `decision_function`"
     await refused("v2 unknown output", client.infer(samples, nope, model_name="iris"), 400, text)
     call = client.infer(samples, {"inputs": [{"name": "x"}]}, model_name="iris")
     error = await fails("v2 half an input", call, httpx.HTTPStatusError)
@@ -133,9 +134,9 @@ async def v2(samples):
 
 async def v2_echo(echo):
     client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=20))
-    headers = {}
     arrays = tensors()
     for parameters in ({"binary_data_output": True}, None):
+        headers = {}
         # Without FP16 and NaN, when the answer is to be JSON.
         sent = arrays if parameters else finite()
         every = InferRequest("echo", [input_of(*it, True) for it in sent.items()], parameters=parameters)

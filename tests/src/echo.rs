@@ -1,7 +1,7 @@
 //! A model that answers what it is asked: every data type there is, over every protocol, with nothing in between that could
 //! hide a mistake of the codecs.
 
-use weir_sdk::host::ModelHost;
+use weir_sdk::host::{Loaded, ModelHost, ModelOptions};
 use weir_sdk::{BuildError, DataType, Error, Launch, Model, ServerFlags, Service, Signature, Tensor, TensorSpec};
 
 /// The flags of the server of an [`Echo`].
@@ -61,7 +61,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         outputs: specs,
         ..Signature::default()
     };
-    let host = ModelHost::loading(flags.model_name, 1);
-    host.loaded(Ok(Box::new(Echo(signature))));
+    let load = move || Ok(Loaded::unversioned(Box::new(Echo(signature.clone()))));
+    let host = ModelHost::new(ModelOptions::new(flags.model_name), Box::new(load));
+    host.load().map_err(|error| wrong(error.message))?;
     Ok(Service { handle: host, flags: flags.server, background: None })
 }
