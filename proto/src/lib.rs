@@ -7,6 +7,7 @@ mod element;
 pub mod error;
 pub mod face;
 pub mod form;
+pub mod half;
 pub mod infer;
 pub mod json;
 pub mod limits;

@@ -306,6 +306,20 @@ mod tests {
     }
 
     #[test]
+    fn half_floats_fit_where_floats_are_wanted() {
+        let halves = Data::Fp16(vec![0x3c00, 0x7c00].into());
+        assert_eq!(
+            bind(vec![Tensor::new("x", [1, 2], halves)]).unwrap()[0].data,
+            Data::Fp64(vec![1.0, f64::INFINITY].into())
+        );
+        let halves = Data::Bf16(vec![0x3f80, 0xc040].into());
+        assert_eq!(
+            bind(vec![Tensor::new("x", [1, 2], halves)]).unwrap()[0].data,
+            Data::Fp64(vec![1.0, -3.0].into())
+        );
+    }
+
+    #[test]
     fn a_raw_body_is_the_one_input_where_its_shape_can_be_told() {
         let raw: Vec<u8> = [1.0_f64, 2.0, 3.0, 4.0].iter().flat_map(|it| it.to_le_bytes()).collect();
         let bound = iris().bind_raw(raw.clone().into()).unwrap();

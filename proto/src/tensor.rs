@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bytemuck::Pod;
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Error, Parameters};
+use crate::{Error, Parameters, half};
 
 #[cfg(target_endian = "big")]
 compile_error!("raw tensors are little-endian on the wire and are read in place");
@@ -293,7 +293,7 @@ impl Data {
         Ok(numbers_from_raw(datatype, raw))
     }
 
-    /// Returns the elements as `f64`, or `None` for strings and half floats. Every integer up to 2^53 is exact.
+    /// Returns the elements as `f64`, or `None` for strings. Every float, and every integer up to 2^53, is exact.
     pub fn to_f64(&self) -> Option<Vec<f64>> {
         Some(match self {
             Self::Bool(it) | Self::Uint8(it) => it.iter().map(|&v| f64::from(v)).collect(),
@@ -306,7 +306,9 @@ impl Data {
             Self::Int64(it) => it.iter().map(|&v| v as f64).collect(),
             Self::Fp32(it) => it.iter().map(|&v| f64::from(v)).collect(),
             Self::Fp64(it) => it.to_vec(),
-            Self::Fp16(_) | Self::Bf16(_) | Self::Bytes(_) => return None,
+            Self::Fp16(it) => it.iter().map(|&v| half::from_fp16(v).into()).collect(),
+            Self::Bf16(it) => it.iter().map(|&v| half::from_bf16(v).into()).collect(),
+            Self::Bytes(_) => return None,
         })
     }
 }
