@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = json.loads((ROOT / "deploy/samples/models/expected.json").read_text())
 IRIS = np.array(SAMPLES["iris"]["instances"])
 IRIS_NAMES = [SAMPLES["iris"]["classes"][at] for at in SAMPLES["iris"]["predict"]]
-PENGUINS = [dict(zip(SAMPLES["penguins"]["columns"], row)) for row in SAMPLES["penguins"]["instances"]]
+PENGUINS = [dict(zip(SAMPLES["penguins"]["columns"], row, strict=True)) for row in SAMPLES["penguins"]["instances"]]
 
 
 def said(what):

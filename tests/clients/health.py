@@ -21,7 +21,11 @@ def main(samples):
             answer = stub.Check(pb.HealthCheckRequest(service=service), timeout=20)
             equal(f"check `{service}`", answer.status, SERVING)
         call = lambda: stub.Check(pb.HealthCheckRequest(service="nope"), timeout=20)
-        equal("check of a service that is not there", raised("check", call, grpc.RpcError).code(), grpc.StatusCode.NOT_FOUND)
+        equal(
+            "check of a service that is not there",
+            raised("check", call, grpc.RpcError).code(),
+            grpc.StatusCode.NOT_FOUND,
+        )
         for service, status in (("", SERVING), ("nope", UNKNOWN)):
             watch = stub.Watch(pb.HealthCheckRequest(service=service), timeout=20)
             equal(f"watch `{service}`", next(watch).status, status)

@@ -265,13 +265,8 @@ async def stub(samples, typed_echo):
             name="input-0", datatype="FP64", shape=[4, 4], contents={"fp64_contents": IRIS.flatten()}
         )
         both = pb.ModelInferRequest(model_name="iris", inputs=[tensor], raw_input_contents=[IRIS.tobytes()])
-        text = (
-            "contents field must not be specified when using raw_input_contents for input 'input-0' "
-            "for model 'iris'"
-        )
-        await rpc_refused(
-            "stub raw and typed at once", stub.ModelInfer(both), grpc.StatusCode.INVALID_ARGUMENT, text
-        )
+        text = "contents field must not be specified when using raw_input_contents for input 'input-0' for model 'iris'"
+        await rpc_refused("stub raw and typed at once", stub.ModelInfer(both), grpc.StatusCode.INVALID_ARGUMENT, text)
         # KServe's messages of load and unload have the name where Triton's have that of a repository.
         gone = await stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="penguins"))
         equal("stub unload", (gone.model_name, gone.isUnloaded), ("penguins", True))

@@ -22,9 +22,9 @@ def call(channel, pool, method, fields):
     method = pool.FindServiceByName(SERVICE).methods_by_name[method]
     question = GetMessageClass(method.input_type)
     answer = GetMessageClass(method.output_type)
-    return channel.unary_unary(
-        f"/{SERVICE}/{method.name}", question.SerializeToString, answer.FromString
-    )(question(**fields), timeout=20)
+    return channel.unary_unary(f"/{SERVICE}/{method.name}", question.SerializeToString, answer.FromString)(
+        question(**fields), timeout=20
+    )
 
 
 def predicts(what, channel, pool):

@@ -78,7 +78,9 @@ def predict(samples, models):
         columns = {"inputs": {"input-0": IRIS.tolist()}}
         answers(f"iris{verb}, the input by name", post(iris + verb, columns), {"outputs": IRIS_NAMES})
     # KServe's habit, unless the server was told otherwise.
-    answers("iris, rows under `inputs`", post(f"{iris}:predict", {"inputs": IRIS.tolist()}), {"predictions": IRIS_NAMES})
+    answers(
+        "iris, rows under `inputs`", post(f"{iris}:predict", {"inputs": IRIS.tolist()}), {"predictions": IRIS_NAMES}
+    )
     named = {"instances": [{"input-0": row} for row in IRIS.tolist()]}
     answers("iris, the input by name in each row", post(f"{iris}:predict", named), {"predictions": IRIS_NAMES})
     # KServe's servers of such models know no signatures, and pass over the name of one.
@@ -95,7 +97,10 @@ def predict(samples, models):
         close(f"penguins: {key}", answer[key], PROBA, 1e-6)
     # Text as base64, as TensorFlow Serving has bytes.
     coded = [
-        {name: {"b64": base64.b64encode(it.encode()).decode()} if isinstance(it, str) else it for name, it in row.items()}
+        {
+            name: {"b64": base64.b64encode(it.encode()).decode()} if isinstance(it, str) else it
+            for name, it in row.items()
+        }
         for row in PENGUINS
     ]
     close("penguins, text in base64", post(penguins, {"instances": coded}).json()["predictions"], PROBA, 1e-6)
@@ -107,7 +112,9 @@ def predict(samples, models):
     # Several outputs, a list of objects or an object of lists.
     logistic = f"{models}/v1/models/logistic:predict"
     golden = golden_logistic()
-    answers("logistic, default output", post(logistic, {"instances": golden["input"]}), {"predictions": golden["predict"]})
+    answers(
+        "logistic, default output", post(logistic, {"instances": golden["input"]}), {"predictions": golden["predict"]}
+    )
 
 
 def mistakes(samples):
@@ -163,9 +170,11 @@ def classify(models):
         results = answer.json()["results"]
         labels = [[label for label, _ in example] for example in results]
         equal(f"{verb}: labels", labels, [["0", "1", "2"]] * len(golden["input"]))
-        close(f"{verb}: scores", [[score for _, score in example] for example in results], golden["predict_proba"], 1e-9)
+        close(
+            f"{verb}: scores", [[score for _, score in example] for example in results], golden["predict_proba"], 1e-9
+        )
     # Features a column, and what all examples share apart.
-    rows = [dict(zip(SAMPLES["penguins"]["columns"], row)) for row in SAMPLES["penguins"]["coded"]]
+    rows = [dict(zip(SAMPLES["penguins"]["columns"], row, strict=True)) for row in SAMPLES["penguins"]["coded"]]
     shared = {"body_mass_g": 4500.0}
     examples = [{name: it for name, it in row.items() if name != "body_mass_g"} for row in rows[1:2]]
     answer = post(f"{models}/v1/models/penguins:classify", {"context": shared, "examples": examples})

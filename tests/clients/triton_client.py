@@ -159,7 +159,8 @@ def http(samples, echo):
     for name in ("fp16", "bf16"):
         json_out = [triton_http.InferRequestedOutput(name, binary_data=False)]
         call = lambda: client.infer("echo", [input_of(triton_http, *it) for it in every.items()], outputs=json_out)
-        text = f"sending {name.upper()} data via JSON is not supported. Please use the binary data format for output {name}"
+        text = f"sending {name.upper()} data via JSON is not supported. "
+        text += f"Please use the binary data format for output {name}"
         refused(f"http {name} in JSON", call, "400", text)
     client.close()
 

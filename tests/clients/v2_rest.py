@@ -2,6 +2,7 @@
 
 v2_rest.py SAMPLES ECHO: the base URLs of the samples and of an echo of every data type."""
 
+import base64
 import json
 import sys
 
@@ -24,7 +25,13 @@ def main(samples, echo):
     output = {"name": "predict", "datatype": "BYTES", "shape": [4], "data": IRIS_NAMES}
 
     # However the body is labelled, and however the data is nested.
-    for kind in ("application/json", "application/json; charset=utf-8", "application/x-www-form-urlencoded", "text/plain", None):
+    for kind in (
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        None,
+    ):
         for tensor in (flat, nested):
             answer = infer(iris, {"id": "42", "inputs": [tensor]}, **({"content_type": kind} if kind else {}))
             equal(f"{kind}: status", answer.status_code, 200)
@@ -43,11 +50,19 @@ def main(samples, echo):
         equal(f"{sorted(body)}", infer(iris, body).json()["outputs"], [output])
     both = {"inputs": [flat], "outputs": [{"name": "predict_proba"}, {"name": "predict"}]}
     told = infer(iris, both).json()["outputs"]
-    equal("two outputs", [(it["name"], it["datatype"], it["shape"]) for it in told], [("predict_proba", "FP64", [4, 3]), ("predict", "BYTES", [4])])
+    equal(
+        "two outputs",
+        [(it["name"], it["datatype"], it["shape"]) for it in told],
+        [("predict_proba", "FP64", [4, 3]), ("predict", "BYTES", [4])],
+    )
     close("two outputs: flat", told[0]["data"], [it for row in SAMPLES["iris"]["predict_proba"] for it in row], 1e-9)
     by_version = infer(f"{samples}/v2/models/iris/versions/1/infer", {"inputs": [flat]})
     equal("by version", by_version.json()["outputs"], [output])
-    equal("unknown version: status", infer(f"{samples}/v2/models/iris/versions/7/infer", {"inputs": [flat]}).status_code, 404)
+    equal(
+        "unknown version: status",
+        infer(f"{samples}/v2/models/iris/versions/7/infer", {"inputs": [flat]}).status_code,
+        404,
+    )
 
     # MLServer's pandas form: a tensor a column, strings for text.
     columns = [
@@ -86,8 +101,26 @@ def main(samples, echo):
             continue
         equal(f"every data type: {sent['name']}", told["data"], sent["data"])
         equal(f"every data type: {sent['name']}, shape", told["shape"], sent["shape"])
+    # MLServer's parameter for bytes as base64.
+    coded = {
+        "data": [base64.b64encode(it).decode() for it in arrays["bytes"].flatten()],
+        "parameters": {"content_type": "base64"},
+    }
+    body = {
+        "inputs": [{**it, **coded} if it["name"] == "bytes" else it for it in tensors],
+        "outputs": [{"name": "bytes"}],
+    }
+    told = infer(f"{echo}/v2/models/typed/infer", body).json()["outputs"][0]["data"]
+    equal("bytes in base64", told, [it.decode() for it in arrays["bytes"].flatten()])
     # A value more than the type has room for.
-    for name, value in (("uint8", 256), ("int8", -129), ("uint64", 2**64), ("int64", -(2**63) - 1), ("int32", 1.5), ("bool", 2)):
+    for name, value in (
+        ("uint8", 256),
+        ("int8", -129),
+        ("uint64", 2**64),
+        ("int64", -(2**63) - 1),
+        ("int32", 1.5),
+        ("bool", 2),
+    ):
         bad = [{**it, "data": [value, *it["data"][1:]]} if it["name"] == name else it for it in tensors]
         answer = infer(f"{echo}/v2/models/typed/infer", {"inputs": bad})
         equal(f"{value} as {name}: status", answer.status_code, 400)
@@ -96,7 +129,11 @@ def main(samples, echo):
     for what, body, part in (
         ("no inputs", {}, "inputs"),
         ("inputs are no list", {"inputs": {}}, "inputs"),
-        ("no data", {"inputs": [{"name": "a", "shape": [1], "datatype": "FP64"}]}, "'data' field is missing for input 'a'"),
+        (
+            "no data",
+            {"inputs": [{"name": "a", "shape": [1], "datatype": "FP64"}]},
+            "'data' field is missing for input 'a'",
+        ),
         ("no shape", {"inputs": [{"name": "a", "datatype": "FP64", "data": [1]}]}, "shape"),
         ("unknown datatype", {"inputs": [{**flat, "datatype": "FP63"}]}, "FP63"),
         ("negative size", {"inputs": [{**flat, "shape": [-1, 4]}]}, "shape"),

@@ -52,7 +52,8 @@ async fn passes(python: PathBuf, script: &str, urls: &[String]) {
     }
     let output = tokio::time::timeout(PATIENCE, command.output());
     let output = output.await.unwrap_or_else(|_| panic!("{script} did not end within {PATIENCE:?}")).unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}: {}\n{text}", output.status);
     let checks = text.lines().filter(|line| line.starts_with("ok ")).count();
     assert!(checks > 0, "{script} has checked nothing:\n{text}");
@@ -87,7 +88,8 @@ impl Models {
         let door = start(weir_router::build, &["--routes", &format!("[{}]", routes.join(", "))]).await;
         let models = Self { door, _models: running };
         let url = format!("{}/v2/health/ready", models.url());
-        wait_for(Duration::from_secs(20), || async { get(&url).await.is_ok_and(|it| it.status == 200) }).await;
+        wait_for(Duration::from_secs(20), || async { get(&url).await.is_ok_and(|it| it.status == 200) })
+            .await;
         models
     }
 

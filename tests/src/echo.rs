@@ -2,7 +2,9 @@
 //! hide a mistake of the codecs.
 
 use weir_sdk::host::{Loaded, ModelHost, ModelOptions};
-use weir_sdk::{BuildError, DataType, Error, Launch, Model, ServerFlags, Service, Signature, Tensor, TensorSpec};
+use weir_sdk::{
+    BuildError, DataType, Error, Launch, Model, ServerFlags, Service, Signature, Tensor, TensorSpec,
+};
 
 /// The flags of the server of an [`Echo`].
 #[derive(Debug, clap::Args)]
