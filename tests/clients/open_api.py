@@ -12,7 +12,7 @@ import requests
 from checks import contains, equal, said, wrong
 
 REPOSITORY = "^/v2/repository/models/.*/(load|unload)$"
-#: The names a path is made of, where they are not made up: without them nearly every request is for a model that is not there.
+#: The names a path is made of, where they are not made up: else nearly every request is for a model that is not there.
 NAMES = """[parameters]
 "path.model_name" = "iris"
 "path.model_version" = "1"

@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST API as its documents have it, by requests.
 
-tensorflow_serving.py SAMPLES MODELS: the base URLs of the samples, and of the models `logistic` (scikit-learn), `regression`
-(XGBoost) and `penguins` (XGBoost, whose file tells its columns) with nothing in front of them."""
+tensorflow_serving.py SAMPLES MODELS: the base URLs of the samples, and of the models `logistic` (scikit-learn),
+`regression` (XGBoost) and `penguins` (XGBoost, whose file tells its columns) with nothing in front of them."""
 
 import base64
 import struct
@@ -150,7 +150,7 @@ def golden_logistic():
 
 
 def golden_regression():
-    """Inputs and answers of XGBoost for the model that is served as `regression`, without the rows that lack a value."""
+    """Inputs and answers of XGBoost for the model that is served as `regression`, but for rows that lack a value."""
 
     def floats(text):
         return [struct.unpack(">f", bytes.fromhex(it))[0] for it in text.split()]
