@@ -3,9 +3,11 @@
 triton_client.py SAMPLES ECHO: the base URLs of the samples and of an echo of every data type."""
 
 import asyncio
+import gzip
 import json
 import queue
 import sys
+import zlib
 
 import ml_dtypes
 import numpy as np
@@ -186,12 +188,21 @@ def wire(samples, echo):
     lacks("wire not compressed unasked", answer.headers, "content-encoding")
     parsed = triton_http.InferenceServerClient.parse_response_body(answer.content, header_length=size)
     same("wire parsed", parsed.as_numpy("predict"), np.array(NAMES, dtype=np.object_))
-    for encoding in ("gzip", "deflate"):
-        answer = post(body, {**headers, "Accept-Encoding": encoding})
-        equal(f"wire {encoding}", answer.headers["content-encoding"], encoding)
-        equal(f"wire {encoding}: length is of the JSON as it was", answer.headers[LENGTH], str(size))
-        answer = requests.get(f"{samples}/v2/models/iris", headers={"Accept-Encoding": encoding}, timeout=20)
-        lacks(f"wire metadata, {encoding} wanted", answer.headers, "content-encoding")
+    # Answers of infer that are long enough are compressed, and nothing else is: the clients would not undo it.
+    raw = f"{echo}/v2/models/raw/infer"
+    many = np.arange(16384, dtype=np.float32).reshape(-1, 2)
+    long, size_of_json = triton_http.InferenceServerClient.generate_request_body([input_of(triton_http, "fp32", many)])
+    for encoding, undo in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
+        asked = {"Inference-Header-Content-Length": str(size_of_json), "Accept-Encoding": encoding}
+        with requests.post(raw, data=long, headers=asked, stream=True, timeout=20) as answer:
+            equal(f"wire {encoding}", answer.headers["content-encoding"], encoding)
+            undone = undo(answer.raw.read(decode_content=False))
+        # The length is of the JSON as it was.
+        equal(f"wire {encoding}: bytes", undone[int(answer.headers[LENGTH]) :], many.tobytes())
+        for path in ("/v2/models/iris", "/openapi.json"):
+            answer = requests.get(samples + path, headers={"Accept-Encoding": encoding}, timeout=20)
+            equal(f"wire {path}, {encoding} wanted: status", answer.status_code, 200)
+            lacks(f"wire {path}, {encoding} wanted", answer.headers, "content-encoding")
 
     name = "Inference-Header-Content-Length"
     total = len(body)
@@ -206,14 +217,15 @@ def wire(samples, echo):
     text = "unexpected additional input data for model 'iris'"
     mistaken("bytes are left", body + b"more", {name: str(length)}, text)
     answer = post(body, {name: str(length), "Content-Encoding": "br"})
-    equal("wire unknown encoding: status", answer.status_code, 415)
+    equal("wire unknown encoding: status", answer.status_code, 501)
+    contains("wire unknown encoding: text", answer.json()["error"], "Unsupported compression type")
+    equal("wire unknown encoding: known ones", answer.headers["accept-encoding"], "gzip, deflate")
     answer = post(b"no gzip", {"Content-Encoding": "gzip"})
     equal("wire broken gzip: status", answer.status_code, 400)
 
     # The whole body is the one input; all outputs are bytes. A transformer has no signature to tell its shape.
     answer = post(IRIS.tobytes(), {name: "0"})
     equal("wire raw before a transformer: status", answer.status_code, 400)
-    raw = f"{echo}/v2/models/raw/infer"
     row = np.array([[1.5, -2.5]], dtype=np.float32)
     answer = post(row.tobytes(), {name: "0"}, raw)
     size = int(answer.headers[LENGTH])
