@@ -2,16 +2,14 @@
 
 open_api.py SAMPLES"""
 
-import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-import jsonschema_rs
 import requests
 
-from checks import IRIS, contains, equal, said, wrong
+from checks import contains, equal, said, wrong
 
 REPOSITORY = "^/v2/repository/models/.*/(load|unload)$"
 CHECKS = (
@@ -24,23 +22,14 @@ CONFIG = """[parameters]
 """
 
 
-def without_pairs(value):
-    """The document as schemathesis can read it: it turns `prefixItems` into what JSON Schema had before, and calls that
-    wrong then."""
-    if isinstance(value, dict):
-        return {key: without_pairs(it) for key, it in value.items() if key != "prefixItems"}
-    return [without_pairs(it) for it in value] if isinstance(value, list) else value
-
-
-def run(what, samples, described, *args):
+def run(what, samples, *args):
     """One run, the same every time."""
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "schemathesis.toml").write_text(CONFIG)
-        pathlib.Path(folder, "openapi.json").write_text(json.dumps(without_pairs(described)))
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml"),
-                *("run", "openapi.json", "--url", samples, "--seed", "1"),
+                *("run", f"{samples}/openapi.json", "--url", samples, "--seed", "1"),
                 *("--generation-database", "none", "--request-timeout", "10", "--no-color"),
                 *("--checks", CHECKS, *args),
             ],
@@ -69,21 +58,12 @@ def main(samples):
             contains(f"describes V2 {model}{path}", described["paths"], f"/v2/models/{model}{path}")
     for path in ("/", "/v1/models", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/repository/index"):
         contains(f"describes {path}", described["paths"], path)
-    # What is taken out below, held against the document here.
-    answer = requests.post(
-        f"{samples}/v1/models/iris:classify", json={"examples": [{"input-0": row} for row in IRIS.tolist()]}, timeout=20
-    )
-    pairs = jsonschema_rs.Draft202012Validator(
-        {"$ref": "#/components/schemas/Classification", "components": described["components"]}
-    )
-    equal("classify answers as the document says", [it.message for it in pairs.iter_errors(answer.json())], [])
-    equal("and the document would not say yes to all", pairs.is_valid({"results": [[[0.5, "setosa"]]]}), False)
     docs = requests.get(f"{samples}/docs", timeout=20)
     equal("docs: status", docs.status_code, 200)
     contains("docs: are HTML", docs.headers["content-type"], "text/html")
-    run("schemathesis", samples, described, "--max-examples", "25", "--exclude-path-regex", REPOSITORY)
+    run("schemathesis", samples, "--max-examples", "25", "--exclude-path-regex", REPOSITORY)
     # Apart, since it takes models away.
-    run("schemathesis, load and unload", samples, described, "--max-examples", "15", "--include-path-regex", REPOSITORY)
+    run("schemathesis, load and unload", samples, "--max-examples", "15", "--include-path-regex", REPOSITORY)
     equal("it is alive after that", requests.get(samples, timeout=20).json(), {"status": "alive"})
 
 
