@@ -3,6 +3,7 @@
 // Every module here is a test's; what fails shall say so at once.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod clients;
 mod compose;
 mod compression;
 mod events;
