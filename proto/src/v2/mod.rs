@@ -63,6 +63,11 @@ fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draf
     let mut request = InferRequest::default();
     let mut inputs = None;
     while let Some(key) = reader.next_key()? {
+        // Clients that write down every optional field write so for those that they leave out.
+        if reader.peek()? == Kind::Null {
+            reader.null()?;
+            continue;
+        }
         match &*key {
             "id" => request.id = text(&mut reader, "id")?,
             "parameters" => request.parameters = v1::parameters(&mut reader)?,
@@ -261,6 +266,15 @@ mod tests {
         let text =
             decode(r#"{"name": "x", "shape": [1, 2], "datatype": "BYTES", "data": [["a", "b"]]}"#).unwrap();
         assert_eq!(text.data, Data::Bytes(vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn what_is_null_is_left_out() {
+        let input = r#"{"name": "x", "shape": [1], "datatype": "INT8", "parameters": null, "data": [1]}"#;
+        let body = format!(r#"{{"id": null, "parameters": null, "outputs": null, "inputs": [{input}]}}"#);
+        let request = decode_request(body.as_bytes()).unwrap();
+        assert!(request.id.is_empty() && request.outputs.is_empty() && request.inputs.len() == 1);
+        assert!(decode_request(br#"{"inputs": null}"#).unwrap_err().message.contains("met none"));
     }
 
     #[test]
