@@ -5,6 +5,7 @@
 
 mod compose;
 mod fuzz;
+mod golden;
 mod grpc;
 mod harness;
 mod hop;

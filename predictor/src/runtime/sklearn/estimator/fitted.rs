@@ -3,6 +3,7 @@
 use super::super::numpy::{Array, Elements};
 use super::super::refusal::Refusal;
 use super::super::view::View;
+use super::steps::{self, Count, Steps};
 
 /// A saved estimator.
 pub(super) struct Fitted<'d> {
@@ -11,11 +12,22 @@ pub(super) struct Fitted<'d> {
     pub(super) class: String,
     /// Where it stands in a pipeline; empty for the model itself.
     place: String,
+    count: &'d Count,
 }
 
 impl<'d> Fitted<'d> {
-    pub(super) fn new(view: View<'d>, class: String, place: String) -> Self {
-        Self { view, class, place }
+    pub(super) fn new(view: View<'d>, class: String, place: String, count: &'d Count) -> Self {
+        Self { view, class, place, count }
+    }
+
+    /// Reads a model that this one holds. `part` says where, as in `estimator 2 of`.
+    pub(super) fn model(&self, view: View<'d>, part: &str) -> Result<Steps, Refusal> {
+        steps::model(view, self.place_of(part), self.count)
+    }
+
+    /// Reads an estimator that this one holds as the next steps.
+    pub(super) fn add(&self, view: View<'d>, part: &str, steps: &mut Steps) -> Result<(), Refusal> {
+        steps::add(view, self.place_of(part), self.count, steps)
     }
 
     /// Returns an attribute, unless it is missing or None.
@@ -97,9 +109,9 @@ impl<'d> Fitted<'d> {
         if self.place.is_empty() { self.class.clone() } else { format!("{} ({})", self.class, self.place) }
     }
 
-    /// Returns where a step of this pipeline stands.
-    pub(super) fn place_of_step(&self, at: usize, name: &str) -> String {
-        let place = format!("step {at} ({name:.40}) of {}", self.class);
+    /// Returns where a part of it stands. `part` is such as `step 2 (clf)`.
+    fn place_of(&self, part: &str) -> String {
+        let place = format!("{part:.60} of {}", self.class);
         if self.place.is_empty() { place } else { format!("{place}, itself {}", self.place) }
     }
 

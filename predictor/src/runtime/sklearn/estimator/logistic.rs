@@ -5,10 +5,20 @@ use weir_proto::Error;
 
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
-use super::{Answer, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite, dot};
+use super::registry::{Class, Family};
+use super::{Answer, Batch, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite, dot};
+
+pub(crate) static FAMILY: Family = Family {
+    title: "Linear models",
+    classes: &[Class {
+        name: "LogisticRegression",
+        modules: &["sklearn.linear_model._logistic", "sklearn.linear_model.logistic"],
+        read,
+    }],
+};
 
 /// Reads the fitted weights.
-pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let classes = Labels::read(fitted)?;
     let (weights, [rows, features]) = fitted.matrix("coef_")?;
     let intercepts = fitted.floats("intercept_")?;
@@ -106,8 +116,9 @@ impl Classifier for Logistic {
         Some(if self.intercepts.len() == 1 { Scores::One } else { Scores::Many(self.intercepts.len()) })
     }
 
-    fn classify(&self, matrix: &[f64], wanted: Wanted) -> Result<Answer, Error> {
-        check_finite(matrix, self.features, Missing::Refused, f64::MAX)?;
+    fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
+        let matrix = batch.numbers()?;
+        check_finite(&matrix, self.features, Missing::Refused, f64::MAX)?;
         let rows = matrix.len() / self.features;
         let width = self.intercepts.len();
         let mut answer = Answer::default();

@@ -4,10 +4,20 @@ use weir_proto::Error;
 
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
-use super::{Missing, Steps, Transformer, check_finite};
+use super::registry::{Class, Family};
+use super::{Batch, Missing, Steps, Transformer, check_finite};
+
+pub(crate) static FAMILY: Family = Family {
+    title: "Preprocessing",
+    classes: &[Class {
+        name: "StandardScaler",
+        modules: &["sklearn.preprocessing._data", "sklearn.preprocessing.data"],
+        read,
+    }],
+};
 
 /// Reads the scaler.
-pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     // The attributes stay in the file when their switch is off, and are not used then.
     let part = |switch: &str, name: &str| {
         if fitted.flag(switch, true)? { fitted.floats(name).map(Some) } else { Ok(None) }
@@ -52,14 +62,16 @@ impl Transformer for Scaler {
         self.mean.len()
     }
 
-    fn transform(&self, mut matrix: Vec<f64>) -> Result<Vec<f64>, Error> {
+    fn transform<'b>(&self, batch: Batch<'b>) -> Result<Batch<'b>, Error> {
+        let rows = batch.rows();
+        let mut matrix = batch.into_numbers()?;
         check_finite(&matrix, self.mean.len(), Missing::Allowed, f64::MAX)?;
         for row in matrix.chunks_exact_mut(self.mean.len()) {
             for ((value, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
                 *value = (*value - mean) / scale;
             }
         }
-        Ok(matrix)
+        Ok(Batch::dense(matrix, rows, self.mean.len()))
     }
 
     fn row_ns(&self) -> f64 {
