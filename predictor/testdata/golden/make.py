@@ -1,6 +1,6 @@
 """Makes golden files: many small models, and what their own framework answers to fifty rows.
 
-    python make.py sklearn OUT      # every family in the folder `sklearn`, with the scikit-learn that is installed
+    python make.py sklearn OUT [FAMILY]   # the families in the folder `sklearn`, with the scikit-learn that is installed
 
 The files are not kept in the repository: a test reads them where `WEIR_GOLDEN` says they are, one folder a version. Beside
 a model `NAME.joblib` stands `NAME.golden`, lines of a word, a tab and JSON (numbers with every digit; `NaN` and `Infinity`
@@ -27,12 +27,14 @@ from case import METHODS  # noqa: E402
 warnings.filterwarnings("ignore")
 
 
-def main(framework, out):
+def main(framework, out, only=None):
     folder = Path(__file__).parent / framework
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     names = set()
     for module in sorted(folder.glob("*.py")):
+        if only not in (None, module.stem):
+            continue
         family = importlib.import_module("{}.{}".format(framework, module.stem))
         for case in family.cases():
             assert case.name not in names, case.name
