@@ -30,6 +30,13 @@ impl<'d> Fitted<'d> {
         steps::add(view, self.place_of(part), self.count, steps)
     }
 
+    /// Returns an object that this one holds, to ask for its attributes; complaints name both.
+    pub(super) fn part(&self, name: &str) -> Result<Self, Refusal> {
+        let view = self.need(name)?;
+        let class = view.class().unwrap_or_else(|| view.kind());
+        Ok(Self::new(view, class, self.place_of(&format!("`{name}`")), self.count))
+    }
+
     /// Returns an attribute, unless it is missing or None.
     pub(super) fn optional(&self, name: &str) -> Option<View<'d>> {
         self.view.attribute(name).filter(|it| !it.is_none())

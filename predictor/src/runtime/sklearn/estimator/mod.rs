@@ -7,6 +7,7 @@ mod fitted;
 mod forest;
 mod kernel;
 mod labels;
+mod linear;
 mod logistic;
 mod pairs;
 mod pipeline;
@@ -15,6 +16,7 @@ mod scaler;
 mod steps;
 mod svc;
 mod walk;
+mod weights;
 
 use weir_proto::{Data, DataType, Error};
 

@@ -23,6 +23,7 @@ pub(crate) struct Family {
 /// Every family this build evaluates.
 pub(crate) static FAMILIES: &[&Family] = &[
     &super::logistic::FAMILY,
+    &super::linear::FAMILY,
     &super::svc::FAMILY,
     &super::forest::FAMILY,
     &super::scaler::FAMILY,
