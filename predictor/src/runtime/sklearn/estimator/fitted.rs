@@ -57,9 +57,20 @@ impl<'d> Fitted<'d> {
         self.array(name)?.floats().map_err(|refusal| self.about(name, refusal))
     }
 
+    /// Returns an array of numbers, row-major, that is a member of the list under that name.
+    pub(super) fn floats_of(&self, name: &str, view: View<'d>) -> Result<Vec<f64>, Refusal> {
+        let array = Array::read(view).and_then(|array| array.floats());
+        array.map_err(|refusal| self.about(name, refusal))
+    }
+
     /// Returns an array of numbers that has two dimensions, and its sizes.
     pub(super) fn matrix(&self, name: &str) -> Result<(Vec<f64>, [usize; 2]), Refusal> {
-        let array = self.array(name)?;
+        self.matrix_of(name, self.need(name)?)
+    }
+
+    /// The same of a member of the list under that name.
+    pub(super) fn matrix_of(&self, name: &str, view: View<'d>) -> Result<(Vec<f64>, [usize; 2]), Refusal> {
+        let array = Array::read(view).map_err(|refusal| self.about(name, refusal))?;
         let Ok(shape) = <[usize; 2]>::try_from(array.shape.as_slice()) else {
             return Err(self.malformed(format!(
                 "has a `{name}` of shape {:?}, two dimensions are expected",

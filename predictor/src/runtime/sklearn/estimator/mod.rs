@@ -2,13 +2,18 @@
 //! To add one, write a file beside these and name it in [`registry::FAMILIES`].
 
 mod batch;
+mod bayes;
+mod cluster;
 mod coupling;
+mod decomposition;
+mod discriminant;
 mod fitted;
 mod forest;
 mod kernel;
 mod labels;
 mod linear;
 mod logistic;
+mod network;
 mod pairs;
 mod pipeline;
 pub(crate) mod registry;

@@ -26,6 +26,11 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::linear::FAMILY,
     &super::svc::FAMILY,
     &super::forest::FAMILY,
+    &super::bayes::FAMILY,
+    &super::discriminant::FAMILY,
+    &super::network::FAMILY,
+    &super::cluster::FAMILY,
+    &super::decomposition::FAMILY,
     &super::scaler::FAMILY,
     &super::pipeline::FAMILY,
 ];
