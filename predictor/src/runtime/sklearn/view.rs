@@ -121,6 +121,10 @@ impl<'d> View<'d> {
             .map(|(_, value)| self.at(*value))
     }
 
+    pub(crate) fn is_empty_dict(self) -> bool {
+        matches!(self.node(), Node::Dict(pairs) if pairs.is_empty())
+    }
+
     pub(crate) fn object(self) -> Option<&'d Object> {
         match self.node() {
             Node::Object(object) => Some(object),

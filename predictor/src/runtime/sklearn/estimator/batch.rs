@@ -77,6 +77,15 @@ impl<'b> Batch<'b> {
         Self::Dense(Dense { values: Cow::Borrowed(values), rows, width })
     }
 
+    /// Copies what is lent.
+    pub(crate) fn into_static(self) -> Batch<'static> {
+        match self {
+            Self::Dense(it) => Batch::dense(it.values.into_owned(), it.rows, it.width),
+            Self::Sparse(it) => Batch::Sparse(it),
+            Self::Table(columns) => Batch::Table(columns.into_iter().map(Column::into_static).collect()),
+        }
+    }
+
     pub(crate) fn rows(&self) -> usize {
         match self {
             Self::Dense(it) => it.rows,
@@ -156,6 +165,13 @@ impl<'b> Batch<'b> {
 }
 
 impl Column<'_> {
+    fn into_static(self) -> Column<'static> {
+        match self {
+            Self::Numbers(it) => Column::Numbers(Cow::Owned(it.into_owned())),
+            Self::Texts(it) => Column::Texts(Cow::Owned(it.into_owned())),
+        }
+    }
+
     fn lend(&self) -> Column<'_> {
         match self {
             Self::Numbers(it) => Column::Numbers(Cow::Borrowed(it)),

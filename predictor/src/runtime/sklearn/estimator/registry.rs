@@ -31,7 +31,8 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::network::FAMILY,
     &super::cluster::FAMILY,
     &super::decomposition::FAMILY,
-    &super::scaler::FAMILY,
+    &super::scalers::FAMILY,
+    &super::features::FAMILY,
     &super::pipeline::FAMILY,
 ];
 

@@ -7,8 +7,8 @@ use weir_proto::Error;
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
-use super::registry;
 use super::{Answer, Batch, Classifier, Predictor, Regressor, Takes, Transformer, Wanted};
+use super::{registry, scalers};
 
 /// How deep models may stand in models, and how many there may be in all: a hostile file may hold a model that holds itself.
 const MAX_DEPTH: usize = 24;
@@ -26,9 +26,14 @@ pub(super) struct Count {
 pub(crate) struct Steps {
     transformers: Vec<Box<dyn Transformer>>,
     last: Option<Last>,
+    /// Transformers that take any number of columns, until a step behind them tells how many.
+    open: Vec<Open>,
     /// The names of the columns the first step was fitted on, when it was fitted on a data frame.
     pub(crate) columns: Vec<String>,
 }
+
+/// Makes a transformer for that many columns.
+pub(super) type Open = Box<dyn FnOnce(usize) -> Box<dyn Transformer> + Send + Sync>;
 
 /// What answers at the end.
 pub(crate) enum Last {
@@ -72,6 +77,12 @@ impl Last {
 pub(crate) fn read(root: View<'_>) -> Result<Steps, Refusal> {
     let count = Count::default();
     let steps = model(root, String::new(), &count)?;
+    if !steps.open.is_empty() {
+        return Err(Refusal::unsupported(
+            "a transformer that does not tell how many columns it takes",
+            "save it with scikit-learn 0.24 or later, behind or before a step that does",
+        ));
+    }
     if steps.features().is_none() {
         return Err(Refusal::unsupported(
             "a sklearn.pipeline.Pipeline without a fitted step",
@@ -190,6 +201,22 @@ impl Steps {
         Ok(())
     }
 
+    /// Adds a transformer that takes any number of columns and gives as many.
+    pub(super) fn add_open(&mut self, fitted: &Fitted<'_>, transformer: Open) -> Result<(), Refusal> {
+        let known = match self.width() {
+            Some(width) => Some(width),
+            None if fitted.optional("n_features_in_").is_some() => Some(scalers::seen_features(fitted)?),
+            None => None,
+        };
+        match known {
+            Some(width) => self.add_transformer(fitted, transformer(width)),
+            None => {
+                self.open.push(transformer);
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn add_classifier(
         &mut self,
         fitted: &Fitted<'_>,
@@ -234,6 +261,9 @@ impl Steps {
             Some(_) => Ok(()),
             None => {
                 self.columns = fitted.columns(features)?;
+                for open in std::mem::take(&mut self.open) {
+                    self.transformers.push(open(features));
+                }
                 Ok(())
             }
         }
