@@ -47,7 +47,7 @@ def main(framework, out, only=None):
 
 def write(case, out):
     case.save(out)
-    lines = [("rows", case.rows_json()), ("tolerance", case.tolerance)]
+    lines = [("rows", plain(case.rows_json())), ("tolerance", case.tolerance)]
     answers = 0
     for method in METHODS:
         answer = case.answer(method)
@@ -67,6 +67,8 @@ def plain(value):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [plain(it) for it in value]
+    if isinstance(value, dict):
+        return {key: plain(it) for key, it in value.items()}
     if isinstance(value, bytes):
         return value.decode("utf-8")
     return value

@@ -54,6 +54,15 @@ impl<'d> View<'d> {
         }
     }
 
+    /// Returns a text, also one of numpy's.
+    pub(crate) fn string(self) -> Option<Cow<'d, str>> {
+        match self.node() {
+            Node::Text(text) => Some(Cow::Borrowed(text)),
+            Node::Object(_) => String::from_utf8(numpy::scalar_text(self)?).ok().map(Cow::Owned),
+            _ => None,
+        }
+    }
+
     pub(crate) fn boolean(self) -> Option<bool> {
         match self.node() {
             Node::Bool(value) => Some(*value),
@@ -119,6 +128,16 @@ impl<'d> View<'d> {
             .rev()
             .find(|(name, _)| self.at(*name).text() == Some(key))
             .map(|(_, value)| self.at(*value))
+    }
+
+    /// Returns the keys and values of a dict.
+    pub(crate) fn pairs(self) -> Option<impl ExactSizeIterator<Item = (Self, Self)>> {
+        let pairs = match self.node() {
+            Node::Dict(pairs) => pairs,
+            Node::Object(object) => &object.pairs,
+            _ => return None,
+        };
+        Some(pairs.iter().map(move |&(key, value)| (self.at(key), self.at(value))))
     }
 
     pub(crate) fn is_empty_dict(self) -> bool {

@@ -125,6 +125,19 @@ impl<'b> Batch<'b> {
         }
     }
 
+    /// Returns the rows as columns; those of a table are lent.
+    ///
+    /// # Errors
+    /// None today: every batch has columns.
+    pub(crate) fn columns(&self) -> Result<Vec<Column<'_>>, Error> {
+        if let Self::Table(columns) = self {
+            return Ok(columns.iter().map(Column::lend).collect());
+        }
+        let (numbers, width) = (self.numbers()?, self.width());
+        let column = |at: usize| Column::Numbers(numbers.iter().skip(at).step_by(width).copied().collect());
+        Ok((0..width).map(column).collect())
+    }
+
     /// Returns those columns, in that order; each index below [`Batch::width`].
     pub(crate) fn select(&self, wanted: &[usize]) -> Batch<'_> {
         match self {

@@ -144,7 +144,7 @@ impl<'d> Fitted<'d> {
     }
 
     /// Names the attribute a complaint is about.
-    fn about(&self, name: &str, refusal: Refusal) -> Refusal {
+    pub(super) fn about(&self, name: &str, refusal: Refusal) -> Refusal {
         let whose = format!("`{name}` of {}", self.name());
         match refusal {
             Refusal::Malformed(reason) => Refusal::Malformed(format!("{whose}: {reason}")),

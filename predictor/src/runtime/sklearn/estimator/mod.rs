@@ -3,10 +3,13 @@
 
 mod batch;
 mod bayes;
+mod bins;
+mod categories;
 mod cluster;
 mod coupling;
 mod decomposition;
 mod discriminant;
+mod encoders;
 mod features;
 mod fitted;
 mod forest;

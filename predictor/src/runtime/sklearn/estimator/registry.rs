@@ -33,6 +33,8 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::decomposition::FAMILY,
     &super::scalers::FAMILY,
     &super::features::FAMILY,
+    &super::bins::FAMILY,
+    &super::encoders::FAMILY,
     &super::pipeline::FAMILY,
 ];
 
