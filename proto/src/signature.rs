@@ -48,6 +48,9 @@ pub struct Signature {
     /// The inputs are the columns of a table: rows may come as objects or as lists of mixed values, columns in any shape of
     /// one value a row, and a matrix is taken apart.
     pub table: bool,
+    /// Of a table, the inputs that the model does not look at: they may be of any kind, and where columns are named they may be
+    /// left out.
+    pub ignored: Vec<usize>,
 }
 
 impl Signature {
@@ -161,9 +164,14 @@ impl Signature {
         let in_order = given.len() == self.inputs.len() && given.iter().all(|it| it.name.is_empty());
         let mut given: Vec<_> = given.into_iter().map(Some).collect();
         let mut bound: Vec<Tensor> = Vec::with_capacity(self.inputs.len());
+        let mut ignored = Vec::new();
         for (place, spec) in self.inputs.iter().enumerate() {
             let named = |it: &Option<Tensor>| it.as_ref().is_some_and(|tensor| tensor.name == spec.name);
             let at = if in_order { Some(place) } else { given.iter().position(named) };
+            if self.ignored.contains(&place) {
+                ignored.push(place);
+                continue;
+            }
             let Some(mut column) = at.and_then(|at| given[at].take()) else {
                 let rest: Vec<_> = bound.into_iter().chain(given.into_iter().flatten()).collect();
                 return Err(wrong_inputs(&self.inputs, &rest));
@@ -177,6 +185,10 @@ impl Signature {
             }
             column.shape = vec![rows];
             bound.push(fit(spec, column)?);
+        }
+        let rows = bound.first().map_or(0, Tensor::rows);
+        for place in ignored {
+            bound.insert(place, Tensor::fp64(self.inputs[place].name.clone(), vec![rows], vec![0.0; rows]));
         }
         Ok(bound)
     }

@@ -45,10 +45,15 @@ impl Estimator {
                 // Where scikit-learn noted no names, these are the ones it makes up itself.
                 let name = |at: usize| columns.get(at).cloned().unwrap_or_else(|| format!("x{at}"));
                 let column = |(at, cell): (usize, &Cell)| {
-                    let datatype = if *cell == Cell::Text { DataType::Bytes } else { DataType::Fp64 };
+                    let datatype = match cell {
+                        Cell::Number => DataType::Fp64,
+                        Cell::Text | Cell::Ignored => DataType::Bytes,
+                    };
                     TensorSpec::new(name(at), datatype, [-1])
                 };
                 signature.inputs = cells.iter().enumerate().map(column).collect();
+                let ignored = cells.iter().enumerate().filter(|(_, cell)| **cell == Cell::Ignored);
+                signature.ignored = ignored.map(|(at, _)| at).collect();
                 signature.table = true;
             }
         }

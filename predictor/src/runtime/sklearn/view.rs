@@ -43,6 +43,11 @@ impl<'d> View<'d> {
         self.budget.map_or(Ok(()), |budget| budget.charge(bytes))
     }
 
+    /// Returns whether it is a boolean, and no number.
+    pub(crate) fn is_truth(self) -> bool {
+        matches!(self.node(), Node::Bool(_))
+    }
+
     pub(crate) fn is_none(self) -> bool {
         matches!(self.node(), Node::None)
     }

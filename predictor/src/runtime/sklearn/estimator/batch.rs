@@ -77,6 +77,15 @@ impl<'b> Batch<'b> {
         Self::Dense(Dense { values: Cow::Borrowed(values), rows, width })
     }
 
+    /// Lends the rows; only sparse ones are copied.
+    pub(crate) fn lend(&self) -> Batch<'_> {
+        match self {
+            Self::Dense(it) => Batch::lent(&it.values, it.rows, it.width),
+            Self::Sparse(it) => Batch::Sparse(it.clone()),
+            Self::Table(columns) => Batch::Table(columns.iter().map(Column::lend).collect()),
+        }
+    }
+
     /// Copies what is lent.
     pub(crate) fn into_static(self) -> Batch<'static> {
         match self {

@@ -32,9 +32,13 @@ impl<'d> Fitted<'d> {
 
     /// Returns an object that this one holds, to ask for its attributes; complaints name both.
     pub(super) fn part(&self, name: &str) -> Result<Self, Refusal> {
-        let view = self.need(name)?;
+        Ok(self.part_of(self.need(name)?, &format!("`{name}`")))
+    }
+
+    /// The same of an object that is a member of an attribute. `part` says which.
+    pub(super) fn part_of(&self, view: View<'d>, part: &str) -> Self {
         let class = view.class().unwrap_or_else(|| view.kind());
-        Ok(Self::new(view, class, self.place_of(&format!("`{name}`")), self.count))
+        Self::new(view, class, self.place_of(part), self.count)
     }
 
     /// Returns an attribute, unless it is missing or None.

@@ -4,8 +4,10 @@
 mod batch;
 mod bayes;
 mod bins;
+mod calibrated;
 mod categories;
 mod cluster;
+mod columns;
 mod coupling;
 mod decomposition;
 mod discriminant;
@@ -17,6 +19,7 @@ mod kernel;
 mod labels;
 mod linear;
 mod logistic;
+mod meta;
 mod network;
 mod pairs;
 mod pipeline;
@@ -49,6 +52,8 @@ pub(crate) enum Takes {
 pub(crate) enum Cell {
     Number,
     Text,
+    /// Either: nobody looks at it.
+    Ignored,
 }
 
 /// A fitted transformer.

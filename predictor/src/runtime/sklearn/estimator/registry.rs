@@ -36,6 +36,9 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::bins::FAMILY,
     &super::encoders::FAMILY,
     &super::pipeline::FAMILY,
+    &super::columns::FAMILY,
+    &super::meta::FAMILY,
+    &super::calibrated::FAMILY,
 ];
 
 /// Returns the class of that full name, such as `sklearn.svm._classes.SVC`.

@@ -121,6 +121,13 @@ pub(super) fn add(view: View<'_>, place: String, count: &Count, steps: &mut Step
 }
 
 impl Steps {
+    /// Tells transformers that take any number of columns how many they get.
+    pub(super) fn close(&mut self, features: usize) {
+        if self.transformers.is_empty() && self.last.is_none() {
+            self.transformers.extend(std::mem::take(&mut self.open).into_iter().map(|open| open(features)));
+        }
+    }
+
     /// Returns how many columns a row has, or `None` while there is no step.
     pub(crate) fn features(&self) -> Option<usize> {
         let first = self.transformers.first().map(|it| it.features());
