@@ -26,6 +26,7 @@ mod pipeline;
 pub(crate) mod registry;
 mod scalers;
 mod steps;
+mod support;
 mod svc;
 mod walk;
 mod weights;

@@ -25,6 +25,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::logistic::FAMILY,
     &super::linear::FAMILY,
     &super::svc::FAMILY,
+    &super::support::FAMILY,
     &super::forest::FAMILY,
     &super::bayes::FAMILY,
     &super::discriminant::FAMILY,
