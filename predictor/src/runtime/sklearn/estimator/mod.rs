@@ -28,6 +28,7 @@ mod scalers;
 mod steps;
 mod support;
 mod svc;
+mod text;
 mod walk;
 mod weights;
 

@@ -36,6 +36,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::features::FAMILY,
     &super::bins::FAMILY,
     &super::encoders::FAMILY,
+    &super::text::FAMILY,
     &super::pipeline::FAMILY,
     &super::columns::FAMILY,
     &super::meta::FAMILY,
