@@ -45,6 +45,12 @@ pub struct Signature {
     pub default_outputs: usize,
     /// The names of the columns of a tabular model's one matrix, when the file tells them: rows may then come as objects.
     pub columns: Vec<String>,
+    /// The inputs are the columns of a table: rows may come as objects or as lists of mixed values, columns in any shape of
+    /// one value a row, and a matrix is taken apart.
+    pub table: bool,
+    /// Of a table, the inputs that the model does not look at: they may be of any kind, and where columns are named they may be
+    /// left out.
+    pub ignored: Vec<usize>,
 }
 
 impl Signature {
@@ -116,6 +122,9 @@ impl Signature {
     /// `InvalidInput` naming the input, what was met and what was expected.
     pub fn bind(&self, request: &mut InferRequest) -> Result<Vec<Tensor>, Error> {
         let given = std::mem::take(&mut request.inputs);
+        if self.table {
+            return self.bind_table(given);
+        }
         if let [spec] = self.inputs.as_slice() {
             let tensor = match <[Tensor; 1]>::try_from(given) {
                 Ok([tensor]) if self.columns.len() != 1 || tensor.name != self.columns[0] => tensor,
@@ -140,6 +149,70 @@ impl Signature {
         }
         Ok(bound)
     }
+}
+
+impl Signature {
+    /// Fits tensors to the columns of a table: by name, or in order where they have none; a matrix is taken apart.
+    fn bind_table(&self, given: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
+        let given = match <[Tensor; 1]>::try_from(given) {
+            Ok([matrix]) if matrix.shape.len() == 2 && matrix.shape[1] == self.inputs.len() => {
+                apart(&matrix)?
+            }
+            Ok([only]) => vec![only],
+            Err(several) => several,
+        };
+        let in_order = given.len() == self.inputs.len() && given.iter().all(|it| it.name.is_empty());
+        let mut given: Vec<_> = given.into_iter().map(Some).collect();
+        let mut bound: Vec<Tensor> = Vec::with_capacity(self.inputs.len());
+        let mut ignored = Vec::new();
+        for (place, spec) in self.inputs.iter().enumerate() {
+            let named = |it: &Option<Tensor>| it.as_ref().is_some_and(|tensor| tensor.name == spec.name);
+            let at = if in_order { Some(place) } else { given.iter().position(named) };
+            if self.ignored.contains(&place) {
+                ignored.push(place);
+                continue;
+            }
+            let Some(mut column) = at.and_then(|at| given[at].take()) else {
+                let rest: Vec<_> = bound.into_iter().chain(given.into_iter().flatten()).collect();
+                return Err(wrong_inputs(&self.inputs, &rest));
+            };
+            let rows = bound.first().map_or(column.data.len(), |it| it.data.len());
+            if column.rows() != rows || column.data.len() != rows {
+                return Err(Error::invalid(format!(
+                    "column `{}` has shape {:?}, expected one value in each of {rows} rows",
+                    spec.name, column.shape
+                )));
+            }
+            column.shape = vec![rows];
+            bound.push(fit(spec, column)?);
+        }
+        let rows = bound.first().map_or(0, Tensor::rows);
+        for place in ignored {
+            bound.insert(place, Tensor::fp64(self.inputs[place].name.clone(), vec![rows], vec![0.0; rows]));
+        }
+        Ok(bound)
+    }
+}
+
+/// The columns of a matrix, as tensors without names.
+fn apart(matrix: &Tensor) -> Result<Vec<Tensor>, Error> {
+    let (rows, width) = (matrix.shape[0], matrix.shape[1]);
+    // A shape may claim any size as long as another is nought.
+    if matrix.data.is_empty() {
+        return Err(Error::invalid("the request is empty: at least one row is needed"));
+    }
+    Ok((0..width)
+        .map(|at| {
+            let data = match &matrix.data {
+                Data::Bytes(texts) => Data::Bytes(texts.iter().skip(at).step_by(width).cloned().collect()),
+                numbers => {
+                    let values = numbers.to_f64().unwrap_or_default();
+                    Data::Fp64(values.iter().skip(at).step_by(width).copied().collect::<Vec<_>>().into())
+                }
+            };
+            Tensor::new("", vec![rows], data)
+        })
+        .collect())
 }
 
 fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
@@ -320,6 +393,35 @@ mod tests {
             bind(vec![Tensor::new("x", [1, 2], halves)]).unwrap()[0].data,
             Data::Fp64(vec![1.0, -3.0].into())
         );
+    }
+
+    #[test]
+    fn a_table_takes_columns_by_name_in_order_and_out_of_a_matrix() {
+        let table = Signature {
+            inputs: vec![
+                TensorSpec::new("age", DataType::Fp64, [-1]),
+                TensorSpec::new("sex", DataType::Bytes, [-1]),
+            ],
+            table: true,
+            ..Signature::default()
+        };
+        let bind =
+            |inputs: Vec<Tensor>| table.bind(&mut InferRequest::of(inputs)).map_err(|error| error.message);
+        let age = |name: &str| Tensor::new(name, [2, 1], Data::Int64(vec![3, 4].into()));
+        let sex = |name: &str| Tensor::strings(name, [2], vec!["f".into(), "m".into()]);
+        let want = [Data::Fp64(vec![3.0, 4.0].into()), Data::Bytes(vec!["f".into(), "m".into()])];
+        for inputs in [vec![sex("sex"), age("age")], vec![age(""), sex("")]] {
+            let bound: Vec<_> = bind(inputs).unwrap().into_iter().map(|it| it.data).collect();
+            assert_eq!(bound, want);
+        }
+        assert!(bind(vec![age("age"), sex("sox")]).unwrap_err().contains("takes the inputs `age`, `sex`"));
+        assert!(bind(vec![sex("age"), sex("sex")]).unwrap_err().contains("has datatype BYTES"));
+        let short = Tensor::strings("sex", [1], vec!["f".into()]);
+        assert!(bind(vec![age("age"), short]).unwrap_err().contains("one value in each of 2 rows"));
+        let numbers = Signature { inputs: vec![table.inputs[0].clone(); 2], ..table.clone() };
+        let matrix = Tensor::fp64("", [1, 2], vec![1.0, 2.0]);
+        let bound = numbers.bind(&mut InferRequest::of(vec![matrix])).unwrap();
+        assert_eq!(bound[1].data, Data::Fp64(vec![2.0].into()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod compression;
 mod events;
 mod flags;
 mod fuzz;
+mod golden;
 mod grpc;
 mod harness;
 mod headers;

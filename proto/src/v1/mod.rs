@@ -297,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_mixed_values_become_a_tensor_a_place() {
+        let inputs = decode(r#"{"instances": [[39, "Private", 2.5], [50, "State-gov", null]]}"#).unwrap();
+        assert_eq!(inputs[0], (String::new(), vec![2], Data::Int64(vec![39, 50].into())));
+        assert_eq!(inputs[1].2, Data::Bytes(vec!["Private".into(), "State-gov".into()]));
+        assert!(matches!(&inputs[2].2, Data::Fp64(it) if it[0] == 2.5 && it[1].is_nan()));
+        refuse(
+            r#"{"instances": [[1, "a"], [2]]}"#,
+            "expected a number as in the values before, met the string `a`",
+        );
+    }
+
+    #[test]
     fn inputs_are_tensors_as_a_whole() {
         let decode = |text: &str| {
             super::decode_request(text.as_bytes(), Form::default(), &DecodeLimits::default()).unwrap()

@@ -17,9 +17,75 @@ pub(super) fn instances(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Resul
     if ahead.peek()? == Kind::Object && !is_base64(&ahead) {
         return objects(reader, &[], limits);
     }
+    let start = reader.clone();
     let mut collector = Collector::new(limits);
-    collector.value(reader, 0)?;
-    Ok(vec![collector.finish("")?])
+    match collector.value(reader, 0) {
+        Ok(()) => Ok(vec![collector.finish("")?]),
+        // Not before it was met: to look for it beforehand would cost every request of numbers.
+        Err(error) if is_mixed(ahead) => {
+            *reader = start;
+            mixed(reader, limits).map_err(|mixed| if mixed.code == Code::TooLarge { mixed } else { error })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether a row is a list of scalars of more than one kind.
+fn is_mixed(mut row: Reader<'_>) -> bool {
+    let mut kinds = HashSet::new();
+    let mut look = || {
+        row.begin_array()?;
+        while row.next_element()? {
+            kinds.insert(match row.peek()? {
+                Kind::Number | Kind::Null => 'n',
+                Kind::String => 's',
+                Kind::Bool => 'b',
+                Kind::Array | Kind::Object => return Ok(false),
+            });
+            row.skip()?;
+        }
+        Ok::<_, crate::json::JsonError>(kinds.len() > 1)
+    };
+    look().unwrap_or(false)
+}
+
+/// Rows that are lists of scalars of several kinds: a tensor a place, without names.
+fn mixed(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Vec<Tensor>, Error> {
+    let mut columns: Vec<Collector> = Vec::new();
+    let mut rows = 0;
+    reader.begin_array()?;
+    while reader.next_element()? {
+        if reader.peek()? != Kind::Array {
+            return Err(Error::invalid(format!(
+                "row {rows} is {}, the rows before are lists",
+                met(reader.peek()?)
+            )));
+        }
+        reader.begin_array()?;
+        let mut at = 0;
+        while reader.next_element()? {
+            if at == columns.len() {
+                if rows > 0 {
+                    return Err(Error::invalid(format!("row {rows} has more than the {at} values of row 0")));
+                }
+                if at >= MAX_COLUMNS {
+                    return Err(too_wide());
+                }
+                columns.push(Collector::rows(limits));
+            }
+            columns[at].value(reader, 1).map_err(|error| in_column(&error, &at.to_string()))?;
+            at += 1;
+        }
+        if at < columns.len() {
+            return Err(Error::invalid(format!("row {rows} has {at} values, row 0 has {}", columns.len())));
+        }
+        rows += 1;
+    }
+    let finish = |mut column: Collector| {
+        column.count_rows(rows);
+        column.finish("")
+    };
+    columns.into_iter().map(finish).collect()
 }
 
 /// Reads what stands under `inputs`: the one input as a whole, or an object with a tensor a key. Returns which it was.
