@@ -5,11 +5,14 @@
 pub mod document;
 mod element;
 pub mod error;
+pub mod event;
 pub mod face;
 pub mod form;
 pub mod half;
 pub mod infer;
 pub mod json;
+#[cfg(test)]
+mod laws;
 pub mod limits;
 pub mod manifest;
 pub mod oip;
@@ -37,6 +40,10 @@ pub mod generated {
     #[rustfmt::skip]
     #[path = "grpc.health.v1.rs"]
     pub mod health;
+    /// gRPC's server reflection; version 1alpha has the same messages.
+    #[rustfmt::skip]
+    #[path = "grpc.reflection.v1.rs"]
+    pub mod reflection;
     /// What Weir's services say to each other.
     #[rustfmt::skip]
     #[path = "weir.mesh.v1.rs"]

@@ -45,6 +45,12 @@ pub struct Signature {
     pub default_outputs: usize,
     /// The names of the columns of a tabular model's one matrix, when the file tells them: rows may then come as objects.
     pub columns: Vec<String>,
+    /// The inputs are the columns of a table: rows may come as objects or as lists of mixed values, columns in any shape of
+    /// one value a row, and a matrix is taken apart.
+    pub table: bool,
+    /// Of a table, the inputs that the model does not look at: they may be of any kind, and where columns are named they may be
+    /// left out.
+    pub ignored: Vec<usize>,
 }
 
 impl Signature {
@@ -87,7 +93,7 @@ impl Signature {
             )));
         };
         let Some(size) = spec.datatype.size() else {
-            let shape = vec![1; spec.shape.len().max(1)];
+            let shape = vec![1; spec.shape.len()];
             return Ok(vec![fit(spec, Tensor::strings(spec.name.clone(), shape, vec![body]))?]);
         };
         let open = spec.shape.iter().filter(|&&it| it < 0).count();
@@ -116,6 +122,9 @@ impl Signature {
     /// `InvalidInput` naming the input, what was met and what was expected.
     pub fn bind(&self, request: &mut InferRequest) -> Result<Vec<Tensor>, Error> {
         let given = std::mem::take(&mut request.inputs);
+        if self.table {
+            return self.bind_table(given);
+        }
         if let [spec] = self.inputs.as_slice() {
             let tensor = match <[Tensor; 1]>::try_from(given) {
                 Ok([tensor]) if self.columns.len() != 1 || tensor.name != self.columns[0] => tensor,
@@ -142,53 +151,120 @@ impl Signature {
     }
 }
 
-fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
-    let names = |it: Vec<&str>| it.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let want = names(specs.iter().map(|it| it.name.as_str()).collect());
-    let got = names(given.iter().map(|it| it.name.as_str()).collect());
-    Error::invalid(format!(
-        "the model takes the inputs {want}, got {}",
-        if got.is_empty() { "none" } else { &got }
-    ))
+impl Signature {
+    /// Fits tensors to the columns of a table: by name, or in order where they have none; a matrix is taken apart.
+    fn bind_table(&self, given: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
+        let given = match <[Tensor; 1]>::try_from(given) {
+            Ok([matrix]) if matrix.shape.len() == 2 && matrix.shape[1] == self.inputs.len() => {
+                apart(&matrix)?
+            }
+            Ok([only]) => vec![only],
+            Err(several) => several,
+        };
+        let in_order = given.len() == self.inputs.len() && given.iter().all(|it| it.name.is_empty());
+        let mut given: Vec<_> = given.into_iter().map(Some).collect();
+        let mut bound: Vec<Tensor> = Vec::with_capacity(self.inputs.len());
+        let mut ignored = Vec::new();
+        for (place, spec) in self.inputs.iter().enumerate() {
+            let named = |it: &Option<Tensor>| it.as_ref().is_some_and(|tensor| tensor.name == spec.name);
+            let at = if in_order { Some(place) } else { given.iter().position(named) };
+            if self.ignored.contains(&place) {
+                ignored.push(place);
+                continue;
+            }
+            let Some(mut column) = at.and_then(|at| given[at].take()) else {
+                let rest: Vec<_> = bound.into_iter().chain(given.into_iter().flatten()).collect();
+                return Err(wrong_inputs(&self.inputs, &rest));
+            };
+            let rows = bound.first().map_or(column.data.len(), |it| it.data.len());
+            if column.rows() != rows || column.data.len() != rows {
+                return Err(Error::invalid(format!(
+                    "column `{}` has shape {:?}, expected one value in each of {rows} rows",
+                    spec.name, column.shape
+                )));
+            }
+            column.shape = vec![rows];
+            bound.push(fit(spec, column)?);
+        }
+        let rows = bound.first().map_or(0, Tensor::rows);
+        for place in ignored {
+            bound.insert(place, Tensor::fp64(self.inputs[place].name.clone(), vec![rows], vec![0.0; rows]));
+        }
+        Ok(bound)
+    }
 }
 
-/// The most values that columns may be stacked to: few columns sent must not become a matrix of many.
-const MATRIX: usize = 1 << 27;
+/// The columns of a matrix, as tensors without names.
+fn apart(matrix: &Tensor) -> Result<Vec<Tensor>, Error> {
+    let (rows, width) = (matrix.shape[0], matrix.shape[1]);
+    // A shape may claim any size as long as another is nought.
+    if matrix.data.is_empty() {
+        return Err(Error::invalid("the request is empty: at least one row is needed"));
+    }
+    Ok((0..width)
+        .map(|at| {
+            let data = match &matrix.data {
+                Data::Bytes(texts) => Data::Bytes(texts.iter().skip(at).step_by(width).cloned().collect()),
+                numbers => {
+                    let values = numbers.to_f64().unwrap_or_default();
+                    Data::Fp64(values.iter().skip(at).step_by(width).copied().collect::<Vec<_>>().into())
+                }
+            };
+            Tensor::new("", vec![rows], data)
+        })
+        .collect())
+}
+
+fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
+    let want: Vec<_> = specs.iter().map(|it| format!("`{}`", it.name)).collect();
+    Error::invalid(format!("the model takes the inputs {}, got {}", want.join(", "), names(given)))
+}
+
+/// The names of what a request gives, as far as they help: it may give thousands.
+fn names(given: &[Tensor]) -> String {
+    const SHOWN: usize = 32;
+    let names: Vec<_> = given.iter().take(SHOWN).map(|it| format!("`{}`", it.name)).collect();
+    match given.len() {
+        0 => "none".to_owned(),
+        1..=SHOWN => names.join(", "),
+        more => format!("{} and {} more", names.join(", "), more - SHOWN),
+    }
+}
 
 /// Makes the `[rows, columns]` matrix of a tabular model out of a tensor a column.
-fn stack(names: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
-    let rows = given.first().map_or(0, |it| it.data.len());
+fn stack(columns: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
     // A shape may claim any number of rows as long as one of its other sizes is nought: what is there is what counts.
-    let room = rows.checked_mul(names.len()).filter(|it| *it <= MATRIX);
-    let Some(room) = room else {
-        return Err(Error::invalid(format!(
-            "{rows} rows of {} columns are more than {MATRIX} values",
-            names.len()
-        )));
-    };
-    let mut matrix = vec![0.0; room];
-    for (at, name) in names.iter().enumerate() {
-        let Some(column) = given.iter().find(|it| &it.name == name) else {
-            let got: Vec<_> = given.iter().map(|it| format!("`{}`", it.name)).collect();
-            let want = names.join("`, `");
-            return Err(Error::invalid(format!(
-                "column `{name}` is missing; the model takes `{want}`, got {}",
-                got.join(", ")
-            )));
-        };
-        if column.rows() != rows || column.data.len() != rows {
-            return Err(Error::invalid(format!(
-                "column `{name}` has shape {:?}, expected one value in each of {rows} rows",
-                column.shape
-            )));
-        }
-        let values =
-            column.data.to_f64().ok_or_else(|| not_numbers(name, column.datatype(), DataType::Fp64))?;
+    let rows = given.first().map_or(0, |it| it.data.len());
+    let found = columns.iter().map(|name| column(name, rows, columns, given));
+    // All are there before the matrix is made: few columns sent must not become a matrix of many.
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let mut matrix = vec![0.0; rows * found.len()];
+    for (at, column) in found.iter().enumerate() {
+        let values = column.data.to_f64();
+        let values = values.ok_or_else(|| not_numbers(&column.name, column.datatype(), DataType::Fp64))?;
         for (row, value) in values.into_iter().enumerate() {
-            matrix[row * names.len() + at] = value;
+            matrix[row * found.len() + at] = value;
         }
     }
-    Ok(Tensor::fp64("", vec![rows, names.len()], matrix))
+    Ok(Tensor::fp64("", vec![rows, found.len()], matrix))
+}
+
+/// Finds the column of that name, which has a value in each row.
+fn column<'g>(name: &str, rows: usize, columns: &[String], given: &'g [Tensor]) -> Result<&'g Tensor, Error> {
+    let Some(column) = given.iter().find(|it| it.name == name) else {
+        let want = columns.join("`, `");
+        return Err(Error::invalid(format!(
+            "column `{name}` is missing; the model takes `{want}`, got {}",
+            names(given)
+        )));
+    };
+    if column.rows() != rows || column.data.len() != rows {
+        return Err(Error::invalid(format!(
+            "column `{name}` has shape {:?}, expected one value in each of {rows} rows",
+            column.shape
+        )));
+    }
+    Ok(column)
 }
 
 fn not_numbers(name: &str, got: DataType, want: DataType) -> Error {
@@ -320,6 +396,35 @@ mod tests {
     }
 
     #[test]
+    fn a_table_takes_columns_by_name_in_order_and_out_of_a_matrix() {
+        let table = Signature {
+            inputs: vec![
+                TensorSpec::new("age", DataType::Fp64, [-1]),
+                TensorSpec::new("sex", DataType::Bytes, [-1]),
+            ],
+            table: true,
+            ..Signature::default()
+        };
+        let bind =
+            |inputs: Vec<Tensor>| table.bind(&mut InferRequest::of(inputs)).map_err(|error| error.message);
+        let age = |name: &str| Tensor::new(name, [2, 1], Data::Int64(vec![3, 4].into()));
+        let sex = |name: &str| Tensor::strings(name, [2], vec!["f".into(), "m".into()]);
+        let want = [Data::Fp64(vec![3.0, 4.0].into()), Data::Bytes(vec!["f".into(), "m".into()])];
+        for inputs in [vec![sex("sex"), age("age")], vec![age(""), sex("")]] {
+            let bound: Vec<_> = bind(inputs).unwrap().into_iter().map(|it| it.data).collect();
+            assert_eq!(bound, want);
+        }
+        assert!(bind(vec![age("age"), sex("sox")]).unwrap_err().contains("takes the inputs `age`, `sex`"));
+        assert!(bind(vec![sex("age"), sex("sex")]).unwrap_err().contains("has datatype BYTES"));
+        let short = Tensor::strings("sex", [1], vec!["f".into()]);
+        assert!(bind(vec![age("age"), short]).unwrap_err().contains("one value in each of 2 rows"));
+        let numbers = Signature { inputs: vec![table.inputs[0].clone(); 2], ..table.clone() };
+        let matrix = Tensor::fp64("", [1, 2], vec![1.0, 2.0]);
+        let bound = numbers.bind(&mut InferRequest::of(vec![matrix])).unwrap();
+        assert_eq!(bound[1].data, Data::Fp64(vec![2.0].into()));
+    }
+
+    #[test]
     fn a_raw_body_is_the_one_input_where_its_shape_can_be_told() {
         let raw: Vec<u8> = [1.0_f64, 2.0, 3.0, 4.0].iter().flat_map(|it| it.to_le_bytes()).collect();
         let bound = iris().bind_raw(raw.clone().into()).unwrap();
@@ -332,6 +437,15 @@ mod tests {
         assert!(open.bind_raw("abcd".into()).is_err());
         let text = Signature { inputs: vec![TensorSpec::new("x", DataType::Bytes, [-1])], ..open };
         assert_eq!(text.bind_raw("abcd".into()).unwrap()[0].data, Data::Bytes(vec!["abcd".into()]));
+        let scalar = Signature { inputs: vec![TensorSpec::new("x", DataType::Bytes, [])], ..text };
+        assert_eq!(scalar.bind_raw("abcd".into()).unwrap()[0].shape, [0; 0]);
+    }
+
+    #[test]
+    fn what_is_given_is_named_as_far_as_it_helps() {
+        let many: Vec<_> = (0..100).map(|at| Tensor::fp64(format!("c{at}"), [1], vec![0.0])).collect();
+        let text = bind(many).unwrap_err();
+        assert!(text.ends_with("`c30`, `c31` and 68 more"), "{text}");
     }
 
     #[test]

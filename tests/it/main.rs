@@ -3,14 +3,23 @@
 // Every module here is a test's; what fails shall say so at once.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod clients;
 mod compose;
+mod compression;
+mod events;
+mod flags;
 mod fuzz;
+mod golden;
 mod grpc;
 mod harness;
+mod headers;
 mod hop;
+mod limits;
 mod mistakes;
+mod openapi;
 mod readme;
 mod registry;
+mod schema;
 mod separate;
 mod serve;
 mod telemetry;

@@ -297,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_mixed_values_become_a_tensor_a_place() {
+        let inputs = decode(r#"{"instances": [[39, "Private", 2.5], [50, "State-gov", null]]}"#).unwrap();
+        assert_eq!(inputs[0], (String::new(), vec![2], Data::Int64(vec![39, 50].into())));
+        assert_eq!(inputs[1].2, Data::Bytes(vec!["Private".into(), "State-gov".into()]));
+        assert!(matches!(&inputs[2].2, Data::Fp64(it) if it[0] == 2.5 && it[1].is_nan()));
+        refuse(
+            r#"{"instances": [[1, "a"], [2]]}"#,
+            "expected a number as in the values before, met the string `a`",
+        );
+    }
+
+    #[test]
     fn inputs_are_tensors_as_a_whole() {
         let decode = |text: &str| {
             super::decode_request(text.as_bytes(), Form::default(), &DecodeLimits::default()).unwrap()
@@ -356,6 +368,10 @@ mod tests {
         ] {
             assert_eq!(decode(text).unwrap_err(), message);
         }
+        assert_eq!(
+            decode(r#"{"examples": [{}], "context": {"c": 5, "c": 6}}"#).unwrap_err(),
+            "`context` has the key `c` twice"
+        );
         let labels = Tensor::strings("classes", [1, 2], vec!["cat".into(), "dog".into()]);
         let scores = Tensor::fp64("scores", [1, 2], vec![0.75, 0.25]);
         let response = InferResponse { outputs: vec![labels, scores], ..Default::default() };
@@ -379,6 +395,21 @@ mod tests {
             assert_eq!(refuse(text).code, crate::Code::TooLarge, "{text}");
         }
         assert!(refuse(r#"{"instances": [[[1]]]}"#).message.contains("nested deeper than 3"));
+    }
+
+    #[test]
+    fn what_examples_take_from_the_context_is_limited() {
+        let limits = DecodeLimits { elements: 1000, ..DecodeLimits::default() };
+        let decode = |examples: usize| {
+            let body = format!(
+                r#"{{"context": {{"c": "0123456789"}}, "examples": [{{}}{}]}}"#,
+                ",{}".repeat(examples - 1)
+            );
+            let form = Form { method: Method::Regress, ..Form::default() };
+            super::decode_request(body.as_bytes(), form, &limits).map_err(|error| error.code)
+        };
+        assert_eq!(decode(22).unwrap().0.inputs[0].shape, [22]);
+        assert_eq!(decode(23), Err(crate::Code::TooLarge));
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Booster {
             ],
             default_outputs: 1,
             columns,
+            ..Signature::default()
         };
         Self { signature, forest, features, outputs, average, transform: rule.transform }
     }

@@ -3,134 +3,164 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use weir_proto::{DataType, Error, Signature, Tensor, TensorSpec};
+use bytes::Bytes;
+use weir_proto::{Data, DataType, Error, Signature, Tensor, TensorSpec};
 use weir_sdk::Model;
 
-use super::estimator::{Answer, Classifier, Scores, Steps, Wanted};
+use super::estimator::{
+    Answer, Batch, Cell, Classifier, Column, Last, Method, Offer, Scores, Steps, Takes, Wanted,
+};
 
-/// The name of the one input.
+/// The name of the one input, where there are no columns.
 const INPUT: &str = "input-0";
 
 /// A scikit-learn model.
 pub(super) struct Estimator {
     signature: Signature,
     /// What each output of the signature is.
-    outputs: Vec<Output>,
+    offers: Vec<Offer>,
     steps: Steps,
-}
-
-/// A method of scikit-learn's estimators whose answer is an output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    Predict,
-    PredictProba,
-    DecisionFunction,
-    Transform,
-}
-
-impl Output {
-    /// The name of the method, and so of the output.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Predict => "predict",
-            Self::PredictProba => "predict_proba",
-            Self::DecisionFunction => "decision_function",
-            Self::Transform => "transform",
-        }
-    }
 }
 
 impl Estimator {
     /// Describes the model. `format` is `joblib` or `pickle`; `probabilities_first` makes them the answer to those who ask
     /// for nothing by name, where there are any.
     pub(super) fn new(mut steps: Steps, format: &str, probabilities_first: bool) -> Self {
-        let outputs = outputs(&steps, probabilities_first);
-        let signature = Signature {
+        let offers = offers(&steps, probabilities_first);
+        let columns = std::mem::take(&mut steps.columns);
+        let mut signature = Signature {
             platform: format!("sklearn_{format}"),
-            inputs: vec![TensorSpec::new(INPUT, DataType::Fp64, [-1, size(steps.features().unwrap_or(0))])],
-            outputs: outputs.iter().map(|&output| spec(output, &steps)).collect(),
+            outputs: offers.iter().map(spec).collect(),
             default_outputs: 1,
-            columns: std::mem::take(&mut steps.columns),
+            ..Signature::default()
         };
-        Self { signature, outputs, steps }
-    }
-
-    fn answer(&self, matrix: &[f64], wanted: Wanted) -> Result<Results<'_>, Error> {
-        let mut matrix = Cow::Borrowed(matrix);
-        for transformer in self.steps.transformers() {
-            matrix = Cow::Owned(transformer.transform(matrix.into_owned())?);
+        let features = steps.features().unwrap_or(0);
+        match steps.takes() {
+            Takes::Numbers => {
+                signature.inputs = vec![TensorSpec::new(INPUT, DataType::Fp64, [-1, size(features)])];
+                signature.columns = columns;
+            }
+            Takes::Text => signature.inputs = vec![TensorSpec::new(INPUT, DataType::Bytes, [-1])],
+            Takes::Table(cells) => {
+                // Where scikit-learn noted no names, these are the ones it makes up itself.
+                let name = |at: usize| columns.get(at).cloned().unwrap_or_else(|| format!("x{at}"));
+                let column = |(at, cell): (usize, &Cell)| {
+                    let datatype = match cell {
+                        Cell::Number => DataType::Fp64,
+                        Cell::Text | Cell::Ignored => DataType::Bytes,
+                    };
+                    TensorSpec::new(name(at), datatype, [-1])
+                };
+                signature.inputs = cells.iter().enumerate().map(column).collect();
+                let ignored = cells.iter().enumerate().filter(|(_, cell)| **cell == Cell::Ignored);
+                signature.ignored = ignored.map(|(at, _)| at).collect();
+                signature.table = true;
+            }
         }
-        Ok(match self.steps.classifier() {
-            Some(classifier) => Results::Classified(classifier, classifier.classify(&matrix, wanted)?),
-            None => Results::Transformed(matrix.into_owned()),
-        })
+        Self { signature, offers, steps }
+    }
+
+    fn answer(&self, batch: Batch<'_>, wanted: &[Method]) -> Result<Vec<Data>, Error> {
+        let rows = batch.rows();
+        let batch = self.steps.transform(batch)?;
+        match self.steps.last() {
+            None => Ok(vec![Data::Fp64(batch.into_numbers()?.into())]),
+            Some(Last::Regressor(regressor)) => Ok(vec![Data::Fp64(regressor.regress(&batch)?.into())]),
+            Some(Last::Predictor(predictor)) => predictor.predict(&batch, wanted),
+            Some(Last::Classifier(classifier)) => {
+                let wants = |method| wanted.contains(&method);
+                let parts = Wanted {
+                    classes: wants(Method::Predict),
+                    probabilities: wants(Method::PredictProba),
+                    scores: wants(Method::DecisionFunction),
+                };
+                let mut answer = classifier.classify(&batch, parts)?;
+                debug_assert!(!parts.classes || answer.classes.len() == rows);
+                Ok(wanted.iter().map(|&method| part(&mut answer, &**classifier, method)).collect())
+            }
+        }
     }
 }
 
-fn outputs(steps: &Steps, probabilities_first: bool) -> Vec<Output> {
-    let Some(classifier) = steps.classifier() else { return vec![Output::Transform] };
-    let mut outputs = vec![Output::Predict];
-    if classifier.has_probabilities() {
-        outputs.insert(usize::from(!probabilities_first), Output::PredictProba);
+fn part(answer: &mut Answer, classifier: &dyn Classifier, method: Method) -> Data {
+    match method {
+        Method::Predict => classifier.classes().take(&answer.classes),
+        Method::PredictProba => Data::Fp64(std::mem::take(&mut answer.probabilities).into()),
+        Method::DecisionFunction | Method::ScoreSamples | Method::Transform => {
+            Data::Fp64(std::mem::take(&mut answer.scores).into())
+        }
     }
-    if classifier.scores().is_some() {
-        outputs.push(Output::DecisionFunction);
-    }
-    outputs
 }
 
-fn spec(output: Output, steps: &Steps) -> TensorSpec {
-    let classifier = steps.classifier();
-    let (datatype, width) = match output {
-        Output::Predict => (classifier.map_or(DataType::Fp64, |it| it.classes().datatype()), None),
-        Output::PredictProba => (DataType::Fp64, classifier.map(|it| it.classes().len())),
-        Output::DecisionFunction => match classifier.and_then(Classifier::scores) {
-            Some(Scores::Many(width)) => (DataType::Fp64, Some(width)),
-            Some(Scores::One) | None => (DataType::Fp64, None),
-        },
-        Output::Transform => (DataType::Fp64, steps.transformers().last().map(|it| it.width())),
-    };
-    let shape: Vec<i64> = std::iter::once(-1).chain(width.map(size)).collect();
-    let spec = TensorSpec::new(output.name(), datatype, shape);
-    match (output, classifier) {
-        (Output::PredictProba, Some(classifier)) => spec.with_labels(classifier.classes().texts()),
-        _ => spec,
+fn offers(steps: &Steps, probabilities_first: bool) -> Vec<Offer> {
+    let offer = |method, datatype, width| Offer { method, datatype, width, labels: Vec::new() };
+    match steps.last() {
+        None => vec![offer(Method::Transform, DataType::Fp64, steps.width())],
+        Some(Last::Regressor(it)) => vec![offer(Method::Predict, DataType::Fp64, it.targets())],
+        Some(Last::Predictor(it)) => it.offers(),
+        Some(Last::Classifier(it)) => {
+            let mut offers = vec![offer(Method::Predict, it.classes().datatype(), None)];
+            if it.has_probabilities() {
+                let labels = it.classes().texts();
+                let width = Some(labels.len());
+                let probabilities =
+                    Offer { method: Method::PredictProba, datatype: DataType::Fp64, width, labels };
+                offers.insert(usize::from(!probabilities_first), probabilities);
+            }
+            match it.scores() {
+                Some(Scores::Many(width)) => {
+                    offers.push(offer(Method::DecisionFunction, DataType::Fp64, Some(width)))
+                }
+                Some(Scores::One) => offers.push(offer(Method::DecisionFunction, DataType::Fp64, None)),
+                None => {}
+            }
+            offers
+        }
     }
+}
+
+fn spec(offer: &Offer) -> TensorSpec {
+    let shape: Vec<i64> = std::iter::once(-1).chain(offer.width.map(size)).collect();
+    TensorSpec::new(offer.method.name(), offer.datatype, shape).with_labels(offer.labels.clone())
 }
 
 fn size(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// What the last step said of every row.
-enum Results<'e> {
-    Classified(&'e dyn Classifier, Answer),
-    Transformed(Vec<f64>),
-}
-
-impl Results<'_> {
-    /// Takes an output out.
-    fn take(&mut self, output: Output, rows: usize) -> Tensor {
-        match self {
-            Self::Transformed(matrix) => wide(output, rows, std::mem::take(matrix)),
-            Self::Classified(classifier, answer) => match output {
-                Output::Predict => {
-                    Tensor::new(output.name(), vec![rows], classifier.classes().take(&answer.classes))
-                }
-                Output::DecisionFunction if classifier.scores() == Some(Scores::One) => {
-                    Tensor::fp64(output.name(), vec![rows], std::mem::take(&mut answer.scores))
-                }
-                Output::DecisionFunction => wide(output, rows, std::mem::take(&mut answer.scores)),
-                Output::PredictProba | Output::Transform => {
-                    wide(output, rows, std::mem::take(&mut answer.probabilities))
-                }
-            },
+/// The rows of a request, lent by its tensors, which fit the signature.
+fn batch<'t>(inputs: &'t [Tensor], takes: &Takes) -> Result<Batch<'t>, Error> {
+    let columns: Vec<Column<'t>> = match (takes, inputs) {
+        (Takes::Numbers, [Tensor { data: Data::Fp64(matrix), shape, .. }]) => {
+            let rows = shape.first().copied().unwrap_or(0);
+            return Ok(Batch::lent(matrix, rows, shape.get(1).copied().unwrap_or(0)));
+        }
+        (Takes::Text | Takes::Table(_), columns) => columns.iter().map(column).collect::<Result<_, _>>()?,
+        (Takes::Numbers, _) => {
+            let message = format!("the model takes one FP64 input, `{INPUT}`, got {}", inputs.len());
+            return Err(Error::invalid(message));
+        }
+    };
+    for text in columns.iter().filter_map(|it| if let Column::Texts(it) = it { Some(it) } else { None }) {
+        if let Some(at) = text.iter().position(|it| std::str::from_utf8(it).is_err()) {
+            return Err(Error::invalid(format!(
+                "row {at} holds bytes that are not UTF-8, the model takes text"
+            )));
         }
     }
+    Ok(Batch::Table(columns))
 }
 
-fn wide(output: Output, rows: usize, values: Vec<f64>) -> Tensor {
-    Tensor::fp64(output.name(), vec![rows, values.len() / rows.max(1)], values)
+fn column(tensor: &Tensor) -> Result<Column<'_>, Error> {
+    match &tensor.data {
+        Data::Fp64(numbers) => Ok(Column::Numbers(Cow::Borrowed(numbers))),
+        Data::Bytes(texts) => Ok(Column::Texts(Cow::<[Bytes]>::Borrowed(texts))),
+        other => Err(Error::invalid(format!(
+            "column `{}` has datatype {}, the model takes FP64 or BYTES",
+            tensor.name,
+            other.datatype()
+        ))),
+    }
 }
 
 impl Model for Estimator {
@@ -139,43 +169,46 @@ impl Model for Estimator {
     }
 
     fn predict(&self, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>, Error> {
-        let [Tensor { data: weir_proto::Data::Fp64(matrix), shape, .. }] = inputs else {
-            return Err(Error::invalid(format!(
-                "the model takes one FP64 input, `{INPUT}`, got {}",
-                inputs.len()
-            )));
-        };
-        let wants = |output: Output| wanted.iter().any(|&at| self.outputs.get(at) == Some(&output));
-        let wanted_parts = Wanted {
-            classes: wants(Output::Predict),
-            probabilities: wants(Output::PredictProba),
-            scores: wants(Output::DecisionFunction),
-        };
-        let rows = shape.first().copied().unwrap_or(0);
-        let mut results = self.answer(matrix, wanted_parts)?;
-        let mut tensors: Vec<Tensor> = Vec::with_capacity(wanted.len());
-        for (place, &at) in wanted.iter().enumerate() {
-            let Some(&output) = self.outputs.get(at) else {
-                return Err(Error::invalid(format!(
-                    "there is no output {at}; the model has {}",
-                    self.outputs.len()
-                )));
-            };
-            // Asked for twice, it is there once.
-            let tensor = match wanted[..place].iter().position(|&other| other == at) {
-                Some(before) => tensors[before].clone(),
-                None => results.take(output, rows),
-            };
-            tensors.push(tensor);
+        let batch = batch(inputs, &self.steps.takes())?;
+        let rows = batch.rows();
+        let mut offers = Vec::with_capacity(wanted.len());
+        for &at in wanted {
+            offers.push(self.offers.get(at).ok_or_else(|| {
+                Error::invalid(format!("there is no output {at}; the model has {}", self.offers.len()))
+            })?);
         }
-        Ok(tensors)
+        let mut methods: Vec<Method> = Vec::with_capacity(offers.len());
+        for offer in &offers {
+            // Asked for twice, it is worked out once.
+            if !methods.contains(&offer.method) {
+                methods.push(offer.method);
+            }
+        }
+        let data = self.answer(batch, &methods)?;
+        let mut made: Vec<Tensor> = methods
+            .iter()
+            .zip(data)
+            .filter_map(|(method, data)| {
+                let offer = offers.iter().find(|it| it.method == *method)?;
+                let shape: Vec<usize> = std::iter::once(rows).chain(offer.width).collect();
+                Some(Tensor::new(method.name(), shape, data))
+            })
+            .collect();
+        if made.len() == offers.len() {
+            return Ok(made);
+        }
+        // Rare: one output under two places.
+        let again = |offer: &&Offer| made.iter().find(|it| it.name == offer.method.name()).cloned();
+        let tensors: Option<Vec<Tensor>> = offers.iter().map(again).collect();
+        made.clear();
+        tensors.ok_or_else(|| {
+            Error::new(weir_proto::Code::Inference, "the model left out an output that was asked for")
+        })
     }
 
     fn cost(&self, rows: usize) -> Duration {
         // What a call takes beside its rows: a few small allocations.
         const CALL_NS: f64 = 300.0;
-        let transformers: f64 = self.steps.transformers().iter().map(|it| it.row_ns()).sum();
-        let row = transformers + self.steps.classifier().map_or(0.0, Classifier::row_ns);
-        Duration::from_nanos((CALL_NS + row * rows as f64) as u64)
+        Duration::from_nanos((CALL_NS + rows as f64 * self.steps.row_ns()) as u64)
     }
 }

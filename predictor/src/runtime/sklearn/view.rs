@@ -43,6 +43,11 @@ impl<'d> View<'d> {
         self.budget.map_or(Ok(()), |budget| budget.charge(bytes))
     }
 
+    /// Returns whether it is a boolean, and no number.
+    pub(crate) fn is_truth(self) -> bool {
+        matches!(self.node(), Node::Bool(_))
+    }
+
     pub(crate) fn is_none(self) -> bool {
         matches!(self.node(), Node::None)
     }
@@ -50,6 +55,15 @@ impl<'d> View<'d> {
     pub(crate) fn text(self) -> Option<&'d str> {
         match self.node() {
             Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns a text, also one of numpy's.
+    pub(crate) fn string(self) -> Option<Cow<'d, str>> {
+        match self.node() {
+            Node::Text(text) => Some(Cow::Borrowed(text)),
+            Node::Object(_) => String::from_utf8(numpy::scalar_text(self)?).ok().map(Cow::Owned),
             _ => None,
         }
     }
@@ -93,6 +107,16 @@ impl<'d> View<'d> {
         }
     }
 
+    /// Returns the members of a list, tuple or set.
+    pub(crate) fn members(self) -> Option<impl ExactSizeIterator<Item = Self>> {
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) | Node::Set(items) => {
+                Some(items.iter().map(move |&id| self.at(id)))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the member of a list or tuple.
     pub(crate) fn item(self, at: usize) -> Option<Self> {
         self.items()?.nth(at)
@@ -119,6 +143,20 @@ impl<'d> View<'d> {
             .rev()
             .find(|(name, _)| self.at(*name).text() == Some(key))
             .map(|(_, value)| self.at(*value))
+    }
+
+    /// Returns the keys and values of a dict.
+    pub(crate) fn pairs(self) -> Option<impl ExactSizeIterator<Item = (Self, Self)>> {
+        let pairs = match self.node() {
+            Node::Dict(pairs) => pairs,
+            Node::Object(object) => &object.pairs,
+            _ => return None,
+        };
+        Some(pairs.iter().map(move |&(key, value)| (self.at(key), self.at(value))))
+    }
+
+    pub(crate) fn is_empty_dict(self) -> bool {
+        matches!(self.node(), Node::Dict(pairs) if pairs.is_empty())
     }
 
     pub(crate) fn object(self) -> Option<&'d Object> {

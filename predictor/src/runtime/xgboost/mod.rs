@@ -167,6 +167,7 @@ impl Booster {
             ],
             default_outputs: 1,
             columns,
+            ..Signature::default()
         };
         Ok(Self { signature, scorer, features, base, transform: rule.transform })
     }

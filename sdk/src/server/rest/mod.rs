@@ -1,9 +1,11 @@
 //! The REST face: paths of V1 and V2 become calls, answers and errors become responses.
 
 mod call;
+mod events;
 mod metadata;
+mod path;
 mod repository;
-mod respond;
+pub(super) mod respond;
 mod v1;
 mod v2;
 
@@ -18,62 +20,69 @@ use http::StatusCode;
 use weir_proto::{Code, Error};
 
 use super::app::App;
-use super::inference;
+use super::{docs, grpc};
 use respond::{json_body, refuse};
+pub(super) use v2::EXTENSIONS;
+
+pub use events::Events;
 
 type Shared = State<Arc<App>>;
 
-/// Every path of a server, REST and gRPC.
+/// Every path of REST.
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(|| async { json_body(Bytes::from_static(br#"{"status":"alive"}"#)) }))
         .merge(v1_routes())
         .merge(v2_routes())
-        .route_service("/inference.GRPCInferenceService/{method}", inference::Service::new(Arc::clone(&app)))
+        .merge(docs::routes(app.switches.docs))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(app)
 }
 
 fn v1_routes() -> Router<Arc<App>> {
-    Router::new()
+    let mut routes = Router::new()
         .route("/v1/models", get(v1::list))
-        .route("/v1/models/{target}", get(v1::status).post(v1::call))
-        .route("/v1/models/{model}/metadata", get(v1::metadata))
-        .route("/v1/models/{model}/versions/{target}", get(v1::version_status).post(v1::version_call))
-        .route("/v1/models/{model}/versions/{version}/metadata", get(v1::version_metadata))
-        .route("/v1/models/{model}/labels/{target}", get(v1::label_status).post(v1::label_call))
-        .route("/v1/models/{model}/labels/{label}/metadata", get(v1::label_metadata))
-        .route("/v1/models/{model}/versions/{version}/labels/{target}", any(v1::version_and_label))
+        .route("/v1/models/{model}/versions/{version}/labels/{label}", any(v1::version_and_label));
+    for model in
+        ["/v1/models/{model}", "/v1/models/{model}/versions/{version}", "/v1/models/{model}/labels/{label}"]
+    {
+        routes = routes
+            .route(model, get(v1::status).post(v1::call))
+            .route(&format!("{model}/metadata"), get(v1::metadata));
+    }
+    routes
 }
 
 fn v2_routes() -> Router<Arc<App>> {
-    Router::new()
+    let mut routes = Router::new()
         .route("/v2", get(v2::server_metadata))
         .route("/v2/", get(v2::server_metadata))
         .route("/v2/health/live", get(|| async { json_body(Bytes::from_static(br#"{"live":true}"#)) }))
         .route("/v2/health/ready", get(v2::server_ready))
         .route("/v2/models", get(v1::list))
-        .route("/v2/models/{model}", get(v2::metadata))
-        .route("/v2/models/{model}/ready", get(v2::ready))
-        // As KFServing called it.
-        .route("/v2/models/{model}/status", get(v2::ready))
-        .route("/v2/models/{model}/infer", post(v2::infer))
-        .route("/v2/models/{model}/explain", post(v2::explain))
-        .route("/v2/models/{model}/{extension}", any(v2::not_offered))
-        .route("/v2/models/{model}/versions/{version}", get(v2::version_metadata))
-        .route("/v2/models/{model}/versions/{version}/ready", get(v2::version_ready))
-        .route("/v2/models/{model}/versions/{version}/infer", post(v2::version_infer))
-        .route("/v2/models/{model}/versions/{version}/explain", post(v2::version_explain))
-        .route("/v2/models/{model}/versions/{version}/{extension}", any(v2::version_not_offered))
         .route("/v2/repository/index", post(repository::index))
         .route("/v2/repository/models/{model}/load", post(repository::load))
         .route("/v2/repository/models/{model}/unload", post(repository::unload))
         .route("/v2/repository/{repository}/index", post(repository::named))
-        .route("/v2/repository/{repository}/models/{model}/{verb}", post(repository::named))
+        .route("/v2/repository/{repository}/models/{model}/{verb}", post(repository::named));
+    for model in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
+        routes = routes
+            .route(model, get(v2::metadata))
+            .route(&format!("{model}/ready"), get(v2::ready))
+            // As KFServing called it.
+            .route(&format!("{model}/status"), get(v2::ready))
+            .route(&format!("{model}/infer"), post(v2::infer))
+            .route(&format!("{model}/explain"), post(v2::explain))
+            .route(&format!("{model}/{{extension}}"), any(v2::not_offered));
+    }
+    routes
 }
 
 async fn no_route(State(app): Shared, request: Request) -> Response {
+    if grpc::is_grpc(request.headers().get(http::header::CONTENT_TYPE)) {
+        return grpc::not_offered(&app, request.uri().path());
+    }
     refuse(&app, Error::new(Code::NotFound, format!("no route `{}`", request.uri().path())))
 }
 

@@ -1,57 +1,25 @@
 //! Paths of the V1 protocol: KServe's, and those that TensorFlow Serving has beyond them.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
+use http::{HeaderValue, header};
 use weir_proto::{Code, Error, Face, Method, json};
 
-use super::super::app::App;
 use super::call::{Target, serve};
 use super::metadata::signature_def;
+use super::path::ModelPath;
 use super::respond::{json_body, refuse};
 use super::{Shared, no_method};
 use crate::{ModelState, ModelStatus, Verb};
 
-pub(super) async fn call(state: Shared, Path(target): Path<String>, request: Request) -> Response {
-    match target.rsplit_once(':') {
-        Some((model, verb)) => verb_call(state, verb, model.to_owned(), String::new(), request).await,
-        None => no_method(state, request).await,
-    }
-}
-
-pub(super) async fn version_call(
-    state: Shared,
-    Path((model, target)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    match target.rsplit_once(':') {
-        Some((version, verb)) => verb_call(state, verb, model, version.to_owned(), request).await,
-        None => no_method(state, request).await,
-    }
-}
-
-pub(super) async fn label_call(
-    state: Shared,
-    Path((model, target)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    match target.rsplit_once(':') {
-        Some((label, verb)) => verb_call(state, verb, model, format!("@{label}"), request).await,
-        None => no_method(state, request).await,
-    }
-}
-
-pub(super) async fn version_and_label(State(app): Shared) -> Response {
-    refuse(&app, Error::invalid("a path may name a version or a label of a model, this one names both"))
-}
-
-async fn verb_call(
-    State(app): Shared,
-    verb: &str,
-    model: String,
-    version: String,
-    request: Request,
-) -> Response {
-    let (verb, method) = match verb {
+pub(super) async fn call(state: Shared, path: ModelPath, request: Request) -> Response {
+    let Ok((path, verb)) = path.split_verb() else {
+        let mut response = no_method(state, request).await;
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD"));
+        return response;
+    };
+    let State(app) = state;
+    let (verb, method) = match &*verb {
         "predict" => (Verb::Infer, Method::Predict),
         "explain" => (Verb::Explain, Method::Predict),
         "classify" => (Verb::Infer, Method::Classify),
@@ -63,7 +31,12 @@ async fn verb_call(
             return refuse(&app, Error::new(Code::NotFound, message));
         }
     };
-    serve(&app, Target { verb, face: Face::V1, method, model, version }, request).await
+    let target = Target { verb, face: Face::V1, method, model: path.model, version: path.version };
+    serve(&app, target, request).await
+}
+
+pub(super) async fn version_and_label(State(app): Shared) -> Response {
+    refuse(&app, Error::invalid("a path may name a version or a label of a model, this one names both"))
 }
 
 /// Names of the models, but for those that were unloaded.
@@ -76,28 +49,10 @@ pub(super) async fn list(State(app): Shared) -> Response {
     json_body(out.into())
 }
 
-pub(super) async fn status(State(app): Shared, Path(model): Path<String>) -> Response {
-    answer_status(&app, &model, "").await
-}
-
-pub(super) async fn version_status(
-    State(app): Shared,
-    Path((model, version)): Path<(String, String)>,
-) -> Response {
-    answer_status(&app, &model, &version).await
-}
-
-pub(super) async fn label_status(
-    State(app): Shared,
-    Path((model, label)): Path<(String, String)>,
-) -> Response {
-    answer_status(&app, &model, &format!("@{label}")).await
-}
-
-async fn answer_status(app: &App, model: &str, version: &str) -> Response {
-    match app.ready_model(model, version).await {
+pub(super) async fn status(State(app): Shared, path: ModelPath) -> Response {
+    match app.ready_model(&path.model, &path.version).await {
         Ok(status) => json_body(status_json(&status).into()),
-        Err(error) => refuse(app, error),
+        Err(error) => refuse(&app, error),
     }
 }
 
@@ -111,27 +66,9 @@ fn status_json(status: &ModelStatus) -> Vec<u8> {
     out
 }
 
-pub(super) async fn metadata(State(app): Shared, Path(model): Path<String>) -> Response {
-    answer_metadata(&app, &model, "").await
-}
-
-pub(super) async fn version_metadata(
-    State(app): Shared,
-    Path((model, version)): Path<(String, String)>,
-) -> Response {
-    answer_metadata(&app, &model, &version).await
-}
-
-pub(super) async fn label_metadata(
-    State(app): Shared,
-    Path((model, label)): Path<(String, String)>,
-) -> Response {
-    answer_metadata(&app, &model, &format!("@{label}")).await
-}
-
-async fn answer_metadata(app: &App, model: &str, version: &str) -> Response {
-    match app.handle.metadata(model, version).await {
+pub(super) async fn metadata(State(app): Shared, path: ModelPath) -> Response {
+    match app.handle.metadata(&path.model, &path.version).await {
         Ok(metadata) => json_body(signature_def(&metadata).into()),
-        Err(error) => refuse(app, error),
+        Err(error) => refuse(&app, error),
     }
 }

@@ -1,14 +1,14 @@
 //! Paths of the V2 protocol, the Open Inference Protocol.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use weir_proto::{Code, Error, Face, Method, json};
 
-use super::super::app::App;
 use super::Shared;
 use super::call::{Target, serve};
 use super::metadata::model_json;
+use super::path::ModelPath;
 use super::respond::{json_body, refuse};
 use crate::Verb;
 
@@ -16,48 +16,20 @@ use crate::Verb;
 pub(crate) const EXTENSIONS: [&str; 4] =
     ["model_repository", "model_repository_extension", "binary_tensor_data", "classification"];
 
-fn target(verb: Verb, model: String, version: String) -> Target {
-    Target { verb, face: Face::V2, method: Method::Predict, model, version }
+pub(super) async fn infer(State(app): Shared, path: ModelPath, request: Request) -> Response {
+    serve(&app, target(Verb::Infer, path), request).await
 }
 
-pub(super) async fn infer(State(app): Shared, Path(model): Path<String>, request: Request) -> Response {
-    serve(&app, target(Verb::Infer, model, String::new()), request).await
+pub(super) async fn explain(State(app): Shared, path: ModelPath, request: Request) -> Response {
+    serve(&app, target(Verb::Explain, path), request).await
 }
 
-pub(super) async fn explain(State(app): Shared, Path(model): Path<String>, request: Request) -> Response {
-    serve(&app, target(Verb::Explain, model, String::new()), request).await
+fn target(verb: Verb, path: ModelPath) -> Target {
+    Target { verb, face: Face::V2, method: Method::Predict, model: path.model, version: path.version }
 }
 
-pub(super) async fn version_infer(
-    State(app): Shared,
-    Path((model, version)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    serve(&app, target(Verb::Infer, model, version), request).await
-}
-
-pub(super) async fn version_explain(
-    State(app): Shared,
-    Path((model, version)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    serve(&app, target(Verb::Explain, model, version), request).await
-}
-
-pub(super) async fn not_offered(
-    State(app): Shared,
-    Path((_, extension)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    refuse(&app, not_offered_error(&extension, request.uri().path()))
-}
-
-pub(super) async fn version_not_offered(
-    State(app): Shared,
-    Path((_, _, extension)): Path<(String, String, String)>,
-    request: Request,
-) -> Response {
-    refuse(&app, not_offered_error(&extension, request.uri().path()))
+pub(super) async fn not_offered(State(app): Shared, path: ModelPath, request: Request) -> Response {
+    refuse(&app, not_offered_error(&path.extension, request.uri().path()))
 }
 
 /// Why a path that other servers have is not here.
@@ -100,43 +72,21 @@ pub(super) async fn server_metadata() -> Response {
     json_body(out.into())
 }
 
-pub(super) async fn ready(State(app): Shared, Path(model): Path<String>) -> Response {
-    answer_ready(&app, &model, "").await
-}
-
-pub(super) async fn version_ready(
-    State(app): Shared,
-    Path((model, version)): Path<(String, String)>,
-) -> Response {
-    answer_ready(&app, &model, &version).await
-}
-
-async fn answer_ready(app: &App, model: &str, version: &str) -> Response {
-    match app.ready_model(model, version).await {
+pub(super) async fn ready(State(app): Shared, path: ModelPath) -> Response {
+    match app.ready_model(&path.model, &path.version).await {
         Ok(status) => {
             let mut out = b"{\"name\":".to_vec();
             json::push_str(&mut out, &status.name);
             out.extend_from_slice(b",\"ready\":true}");
             json_body(out.into())
         }
-        Err(error) => refuse(app, error),
+        Err(error) => refuse(&app, error),
     }
 }
 
-pub(super) async fn metadata(State(app): Shared, Path(model): Path<String>) -> Response {
-    answer_metadata(&app, &model, "").await
-}
-
-pub(super) async fn version_metadata(
-    State(app): Shared,
-    Path((model, version)): Path<(String, String)>,
-) -> Response {
-    answer_metadata(&app, &model, &version).await
-}
-
-async fn answer_metadata(app: &App, model: &str, version: &str) -> Response {
-    match app.handle.metadata(model, version).await {
+pub(super) async fn metadata(State(app): Shared, path: ModelPath) -> Response {
+    match app.handle.metadata(&path.model, &path.version).await {
         Ok(metadata) => json_body(model_json(&metadata).into()),
-        Err(error) => refuse(app, error),
+        Err(error) => refuse(&app, error),
     }
 }

@@ -3,6 +3,7 @@
 use super::super::numpy::{Array, Elements};
 use super::super::refusal::Refusal;
 use super::super::view::View;
+use super::steps::{self, Count, Steps};
 
 /// A saved estimator.
 pub(super) struct Fitted<'d> {
@@ -11,11 +12,33 @@ pub(super) struct Fitted<'d> {
     pub(super) class: String,
     /// Where it stands in a pipeline; empty for the model itself.
     place: String,
+    count: &'d Count,
 }
 
 impl<'d> Fitted<'d> {
-    pub(super) fn new(view: View<'d>, class: String, place: String) -> Self {
-        Self { view, class, place }
+    pub(super) fn new(view: View<'d>, class: String, place: String, count: &'d Count) -> Self {
+        Self { view, class, place, count }
+    }
+
+    /// Reads a model that this one holds. `part` says where, as in `estimator 2 of`.
+    pub(super) fn model(&self, view: View<'d>, part: &str) -> Result<Steps, Refusal> {
+        steps::model(view, self.place_of(part), self.count)
+    }
+
+    /// Reads an estimator that this one holds as the next steps.
+    pub(super) fn add(&self, view: View<'d>, part: &str, steps: &mut Steps) -> Result<(), Refusal> {
+        steps::add(view, self.place_of(part), self.count, steps)
+    }
+
+    /// Returns an object that this one holds, to ask for its attributes; complaints name both.
+    pub(super) fn part(&self, name: &str) -> Result<Self, Refusal> {
+        Ok(self.part_of(self.need(name)?, &format!("`{name}`")))
+    }
+
+    /// The same of an object that is a member of an attribute. `part` says which.
+    pub(super) fn part_of(&self, view: View<'d>, part: &str) -> Self {
+        let class = view.class().unwrap_or_else(|| view.kind());
+        Self::new(view, class, self.place_of(part), self.count)
     }
 
     /// Returns an attribute, unless it is missing or None.
@@ -38,9 +61,20 @@ impl<'d> Fitted<'d> {
         self.array(name)?.floats().map_err(|refusal| self.about(name, refusal))
     }
 
+    /// Returns an array of numbers, row-major, that is a member of the list under that name.
+    pub(super) fn floats_of(&self, name: &str, view: View<'d>) -> Result<Vec<f64>, Refusal> {
+        let array = Array::read(view).and_then(|array| array.floats());
+        array.map_err(|refusal| self.about(name, refusal))
+    }
+
     /// Returns an array of numbers that has two dimensions, and its sizes.
     pub(super) fn matrix(&self, name: &str) -> Result<(Vec<f64>, [usize; 2]), Refusal> {
-        let array = self.array(name)?;
+        self.matrix_of(name, self.need(name)?)
+    }
+
+    /// The same of a member of the list under that name.
+    pub(super) fn matrix_of(&self, name: &str, view: View<'d>) -> Result<(Vec<f64>, [usize; 2]), Refusal> {
+        let array = Array::read(view).map_err(|refusal| self.about(name, refusal))?;
         let Ok(shape) = <[usize; 2]>::try_from(array.shape.as_slice()) else {
             return Err(self.malformed(format!(
                 "has a `{name}` of shape {:?}, two dimensions are expected",
@@ -97,9 +131,9 @@ impl<'d> Fitted<'d> {
         if self.place.is_empty() { self.class.clone() } else { format!("{} ({})", self.class, self.place) }
     }
 
-    /// Returns where a step of this pipeline stands.
-    pub(super) fn place_of_step(&self, at: usize, name: &str) -> String {
-        let place = format!("step {at} ({name:.40}) of {}", self.class);
+    /// Returns where a part of it stands. `part` is such as `step 2 (clf)`.
+    fn place_of(&self, part: &str) -> String {
+        let place = format!("{part:.60} of {}", self.class);
         if self.place.is_empty() { place } else { format!("{place}, itself {}", self.place) }
     }
 
@@ -114,7 +148,7 @@ impl<'d> Fitted<'d> {
     }
 
     /// Names the attribute a complaint is about.
-    fn about(&self, name: &str, refusal: Refusal) -> Refusal {
+    pub(super) fn about(&self, name: &str, refusal: Refusal) -> Refusal {
         let whose = format!("`{name}` of {}", self.name());
         match refusal {
             Refusal::Malformed(reason) => Refusal::Malformed(format!("{whose}: {reason}")),

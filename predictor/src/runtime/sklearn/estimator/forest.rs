@@ -6,11 +6,21 @@ use super::super::numpy::Array;
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
+use super::registry::{Class, Family};
 use super::walk::{Table, Trees};
-use super::{Answer, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite};
+use super::{Answer, Batch, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite};
+
+pub(crate) static FAMILY: Family = Family {
+    title: "Trees and ensembles",
+    classes: &[Class {
+        name: "RandomForestClassifier",
+        modules: &["sklearn.ensemble._forest", "sklearn.ensemble.forest"],
+        read,
+    }],
+};
 
 /// Reads the trees.
-pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     if fitted.optional("n_outputs_").and_then(View::int).is_some_and(|outputs| outputs != 1) {
         return Err(fitted.unsupported("with several outputs", "save one model for each output"));
     }
@@ -151,7 +161,8 @@ impl Classifier for Forest {
         None
     }
 
-    fn classify(&self, matrix: &[f64], wanted: Wanted) -> Result<Answer, Error> {
+    fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
+        let matrix = &*batch.numbers()?;
         check_finite(matrix, self.features, self.missing, f32::MAX.into())?;
         let mut answer = Answer::default();
         let probabilities = self.probabilities(matrix);

@@ -5,23 +5,38 @@ use weir_proto::Error;
 
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
-use super::{Answer, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite, dot};
+use super::linear::class;
+use super::registry::{Class, Family};
+use super::weights::{Weights, logistic, normalise, softmax};
+use super::{Answer, Batch, Classifier, Labels, Scores, Steps, Wanted};
+
+pub(crate) static FAMILY: Family = Family {
+    title: "Linear models",
+    classes: &[
+        Class {
+            name: "LogisticRegression",
+            modules: &["sklearn.linear_model._logistic", "sklearn.linear_model.logistic"],
+            read,
+        },
+        Class {
+            name: "LogisticRegressionCV",
+            modules: &["sklearn.linear_model._logistic", "sklearn.linear_model.logistic"],
+            read,
+        },
+    ],
+};
 
 /// Reads the fitted weights.
-pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let classes = Labels::read(fitted)?;
-    let (weights, [rows, features]) = fitted.matrix("coef_")?;
-    let intercepts = fitted.floats("intercept_")?;
+    let weights = Weights::read(fitted)?;
     let expected = if classes.len() == 2 { 1 } else { classes.len() };
-    if classes.len() < 2 || rows != expected || intercepts.len() != rows {
-        return Err(fitted.malformed(format!(
-            "has {} classes, {rows} rows of `coef_` and {} of `intercept_`",
-            classes.len(),
-            intercepts.len()
-        )));
+    if classes.len() < 2 || weights.scores() != expected {
+        let scores = weights.scores();
+        return Err(fitted.malformed(format!("has {} classes and {scores} rows of weights", classes.len())));
     }
     let link = link(fitted, classes.len())?;
-    steps.add_classifier(fitted, Box::new(Logistic { classes, features, weights, intercepts, link }))
+    steps.add_classifier(fitted, Box::new(Logistic { classes, weights, link }))
 }
 
 /// Says how this release of scikit-learn makes probabilities, as `LogisticRegression.predict_proba` decides it.
@@ -49,22 +64,12 @@ enum Link {
 
 struct Logistic {
     classes: Labels,
-    features: usize,
-    /// A row of weights for each score: one for two classes, else one a class.
-    weights: Vec<f64>,
-    intercepts: Vec<f64>,
+    /// One row of weights for two classes, else one a class.
+    weights: Weights,
     link: Link,
 }
 
 impl Logistic {
-    fn scores_of(&self, row: &[f64], scores: &mut [f64]) {
-        for ((score, weights), intercept) in
-            scores.iter_mut().zip(self.weights.chunks_exact(self.features)).zip(&self.intercepts)
-        {
-            *score = dot(row, weights) + intercept;
-        }
-    }
-
     fn probabilities_of(&self, scores: &[f64], probabilities: &mut [f64]) {
         match (scores, self.link) {
             ([score], Link::OneAgainstRest) => {
@@ -91,7 +96,7 @@ impl Logistic {
 
 impl Classifier for Logistic {
     fn features(&self) -> usize {
-        self.features
+        self.weights.features
     }
 
     fn classes(&self) -> &Labels {
@@ -103,23 +108,15 @@ impl Classifier for Logistic {
     }
 
     fn scores(&self) -> Option<Scores> {
-        Some(if self.intercepts.len() == 1 { Scores::One } else { Scores::Many(self.intercepts.len()) })
+        Some(if self.classes.len() == 2 { Scores::One } else { Scores::Many(self.classes.len()) })
     }
 
-    fn classify(&self, matrix: &[f64], wanted: Wanted) -> Result<Answer, Error> {
-        check_finite(matrix, self.features, Missing::Refused, f64::MAX)?;
-        let rows = matrix.len() / self.features;
-        let width = self.intercepts.len();
+    fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
+        let all = self.weights.apply(batch)?;
+        let (rows, width) = (batch.rows(), self.weights.scores());
         let mut answer = Answer::default();
-        let mut all = vec![0.0; rows * width];
-        for (row, scores) in matrix.chunks_exact(self.features).zip(all.chunks_exact_mut(width)) {
-            self.scores_of(row, scores);
-        }
         if wanted.classes {
-            let class = |scores: &[f64]| {
-                if let [score] = scores { usize::from(*score > 0.0) } else { argmax(scores) }
-            };
-            answer.classes = all.chunks_exact(width).map(|scores| class(scores) as u32).collect();
+            answer.classes = all.chunks_exact(width).map(class).collect();
         }
         if wanted.probabilities {
             answer.probabilities = vec![0.0; rows * self.classes.len()];
@@ -133,28 +130,6 @@ impl Classifier for Logistic {
     }
 
     fn row_ns(&self) -> f64 {
-        0.3 * self.weights.len() as f64 + 10.0 * self.classes.len() as f64
+        self.weights.row_ns() + 10.0 * self.classes.len() as f64
     }
-}
-
-fn logistic(score: f64) -> f64 {
-    1.0 / (1.0 + (-score).exp())
-}
-
-/// The greatest is subtracted first, so that nothing overflows.
-fn softmax(values: &mut [f64]) {
-    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = 0.0;
-    for value in values.iter_mut() {
-        *value = (*value - greatest).exp();
-        sum += *value;
-    }
-    values.iter_mut().for_each(|value| *value /= sum);
-}
-
-/// Where every class is impossible, all are as likely.
-fn normalise(values: &mut [f64]) {
-    let sum: f64 = values.iter().sum();
-    let count = values.len() as f64;
-    values.iter_mut().for_each(|value| *value = if sum == 0.0 { 1.0 / count } else { *value / sum });
 }

@@ -1,189 +1,95 @@
-//! Native estimators: each file reads the fitted attributes of one class of scikit-learn and evaluates them.
-//! To add one, write a file beside these and name it in [`ESTIMATORS`].
+//! Native estimators: each file reads the fitted attributes of a class of scikit-learn, or a few alike, and evaluates them.
+//! To add one, write a file beside these and name it in [`registry::FAMILIES`].
 
+mod batch;
+mod bayes;
+mod bins;
+mod calibrated;
+mod categories;
+mod cluster;
+mod columns;
 mod coupling;
+mod decomposition;
+mod discriminant;
+mod encoders;
+mod features;
 mod fitted;
 mod forest;
 mod kernel;
 mod labels;
+mod linear;
 mod logistic;
+mod meta;
+mod network;
 mod pairs;
 mod pipeline;
-mod scaler;
+pub(crate) mod registry;
+mod scalers;
+mod steps;
+mod support;
 mod svc;
+mod text;
 mod walk;
+mod weights;
 
-use weir_proto::Error;
+use weir_proto::{Data, DataType, Error};
 
+pub(crate) use self::batch::{Batch, Column};
 pub(crate) use self::labels::Labels;
+pub(crate) use self::steps::{Last, Steps, read};
 
-use self::fitted::Fitted;
-use super::refusal::Refusal;
-use super::view::View;
-
-/// Every class this build evaluates.
-static ESTIMATORS: &[Estimator] = &[
-    Estimator {
-        name: "LogisticRegression",
-        classes: &[
-            "sklearn.linear_model._logistic.LogisticRegression",
-            "sklearn.linear_model.logistic.LogisticRegression",
-        ],
-        read: logistic::read,
-    },
-    Estimator { name: "Pipeline", classes: &["sklearn.pipeline.Pipeline"], read: pipeline::read },
-    Estimator {
-        name: "RandomForestClassifier",
-        classes: &[
-            "sklearn.ensemble._forest.RandomForestClassifier",
-            "sklearn.ensemble.forest.RandomForestClassifier",
-        ],
-        read: forest::read,
-    },
-    Estimator {
-        name: "StandardScaler",
-        classes: &["sklearn.preprocessing._data.StandardScaler", "sklearn.preprocessing.data.StandardScaler"],
-        read: scaler::read,
-    },
-    Estimator {
-        name: "SVC",
-        classes: &["sklearn.svm._classes.SVC", "sklearn.svm.classes.SVC"],
-        read: svc::read,
-    },
-];
-
-/// A class of scikit-learn and how it is read.
-struct Estimator {
-    /// The name its users know.
-    name: &'static str,
-    /// Where it lives, and where it lived before scikit-learn 0.22.
-    classes: &'static [&'static str],
-    read: fn(&Fitted<'_>, &mut Steps) -> Result<(), Refusal>,
+/// What the columns of a row may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Numbers, all of them.
+    Numbers,
+    /// A text, which is the whole row.
+    Text,
+    /// For each column whether it is a text; whoever reads it takes either where it does not matter.
+    Table(Vec<Cell>),
 }
 
-/// Reads a saved estimator.
-///
-/// # Errors
-/// `Unsupported` naming a class that is not evaluated here, and where it stands; `Malformed` for an estimator that was not
-/// fitted or whose parts do not fit each other.
-pub(crate) fn read(root: View<'_>) -> Result<Steps, Refusal> {
-    let mut steps = Steps::default();
-    add(root, String::new(), &mut steps)?;
-    if steps.features().is_none() {
-        return Err(Refusal::unsupported(
-            "a sklearn.pipeline.Pipeline without a fitted step",
-            "serve a model that has one",
-        ));
-    }
-    Ok(steps)
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cell {
+    Number,
+    Text,
+    /// Either: nobody looks at it.
+    Ignored,
 }
 
-/// Reads the estimator that stands at `place`, a text such as `step 2 (clf) of sklearn.pipeline.Pipeline`.
-fn add(view: View<'_>, place: String, steps: &mut Steps) -> Result<(), Refusal> {
-    let class = view.class().unwrap_or_else(|| view.kind());
-    let known = ESTIMATORS.iter().find(|it| view.object().is_some() && it.classes.contains(&class.as_str()));
-    let Some(known) = known else {
-        let what = if place.is_empty() { class } else { format!("{class} ({place})") };
-        let names: Vec<_> = ESTIMATORS.iter().map(|it| it.name).collect();
-        let advice = format!("this build evaluates {}; convert the model to ONNX", names.join(", "));
-        return Err(Refusal::unsupported(what, advice));
-    };
-    (known.read)(&Fitted::new(view, class, place), steps)
-}
-
-/// What a model does to a row: any transformers, then perhaps a classifier. A pipeline, flattened.
-#[derive(Default)]
-pub(crate) struct Steps {
-    transformers: Vec<Box<dyn Transformer>>,
-    classifier: Option<Box<dyn Classifier>>,
-    /// The names of the columns the first step was fitted on, when it was fitted on a data frame.
-    pub(crate) columns: Vec<String>,
-    /// How many steps of pipelines were looked at.
-    seen: usize,
-}
-
-impl Steps {
-    /// Returns how many features a row has, or `None` while there is no step.
-    pub(crate) fn features(&self) -> Option<usize> {
-        let first = self.transformers.first().map(|it| it.features());
-        first.or_else(|| self.classifier.as_ref().map(|it| it.features()))
-    }
-
-    /// Returns how many features the next step gets.
-    fn width(&self) -> Option<usize> {
-        self.transformers.last().map(|it| it.width())
-    }
-
-    pub(crate) fn transformers(&self) -> &[Box<dyn Transformer>] {
-        &self.transformers
-    }
-
-    pub(crate) fn classifier(&self) -> Option<&dyn Classifier> {
-        self.classifier.as_deref()
-    }
-
-    fn add_transformer(
-        &mut self,
-        fitted: &Fitted<'_>,
-        transformer: Box<dyn Transformer>,
-    ) -> Result<(), Refusal> {
-        self.check(fitted, transformer.features())?;
-        self.transformers.push(transformer);
-        Ok(())
-    }
-
-    fn add_classifier(
-        &mut self,
-        fitted: &Fitted<'_>,
-        classifier: Box<dyn Classifier>,
-    ) -> Result<(), Refusal> {
-        self.check(fitted, classifier.features())?;
-        self.classifier = Some(classifier);
-        Ok(())
-    }
-
-    fn check(&mut self, fitted: &Fitted<'_>, features: usize) -> Result<(), Refusal> {
-        if self.classifier.is_some() {
-            return Err(fitted.malformed("stands behind a classifier, which must be the last step"));
-        }
-        if features == 0 {
-            return Err(fitted.malformed("was fitted on no features"));
-        }
-        match self.width() {
-            Some(width) if width != features => {
-                Err(fitted.malformed(format!("takes {features} features, the step before gives {width}")))
-            }
-            Some(_) => Ok(()),
-            None => {
-                self.columns = fitted.columns(features)?;
-                Ok(())
-            }
-        }
-    }
-}
-
-/// A fitted transformer. Matrices are row-major.
+/// A fitted transformer.
 pub(crate) trait Transformer: Send + Sync {
-    /// How many features a row has before.
+    /// How many columns a row has before.
     fn features(&self) -> usize;
 
-    /// How many features a row has after.
+    /// How many columns a row has after.
     fn width(&self) -> usize;
 
-    /// Transforms whole rows.
+    /// What the columns before may hold.
+    fn takes(&self) -> Takes {
+        Takes::Numbers
+    }
+
+    /// Transforms whole rows, at least one, of [`Transformer::features`] columns.
     ///
     /// # Errors
     /// `InvalidInput` for values scikit-learn refuses.
-    fn transform(&self, matrix: Vec<f64>) -> Result<Vec<f64>, Error>;
+    fn transform<'b>(&self, batch: Batch<'b>) -> Result<Batch<'b>, Error>;
 
     /// About how many nanoseconds a row takes.
     fn row_ns(&self) -> f64;
 }
 
-/// A fitted classifier. Matrices are row-major.
+/// A fitted classifier.
 pub(crate) trait Classifier: Send + Sync {
-    /// How many features a row has.
+    /// How many columns a row has.
     fn features(&self) -> usize;
+
+    /// What they may hold.
+    fn takes(&self) -> Takes {
+        Takes::Numbers
+    }
 
     fn classes(&self) -> &Labels;
 
@@ -193,11 +99,93 @@ pub(crate) trait Classifier: Send + Sync {
     /// What `decision_function` gives, when it has one.
     fn scores(&self) -> Option<Scores>;
 
-    /// Classifies whole rows, at least one.
+    /// Classifies whole rows, at least one. What the classifier does not have is not wanted.
     ///
     /// # Errors
     /// `InvalidInput` for values scikit-learn refuses.
-    fn classify(&self, matrix: &[f64], wanted: Wanted) -> Result<Answer, Error>;
+    fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error>;
+
+    /// About how many nanoseconds a row takes.
+    fn row_ns(&self) -> f64;
+}
+
+/// A fitted regressor.
+pub(crate) trait Regressor: Send + Sync {
+    /// How many columns a row has.
+    fn features(&self) -> usize;
+
+    /// What they may hold.
+    fn takes(&self) -> Takes {
+        Takes::Numbers
+    }
+
+    /// How many numbers it answers a row; `None` for one that is not in a list of its own.
+    fn targets(&self) -> Option<usize> {
+        None
+    }
+
+    /// Predicts for whole rows, at least one: the targets of one row after those of the other.
+    ///
+    /// # Errors
+    /// `InvalidInput` for values scikit-learn refuses.
+    fn regress(&self, batch: &Batch<'_>) -> Result<Vec<f64>, Error>;
+
+    /// About how many nanoseconds a row takes.
+    fn row_ns(&self) -> f64;
+}
+
+/// A method of scikit-learn's estimators whose answer is an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Predict,
+    PredictProba,
+    DecisionFunction,
+    ScoreSamples,
+    Transform,
+}
+
+impl Method {
+    /// The name of the method, and so of the output.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Predict => "predict",
+            Self::PredictProba => "predict_proba",
+            Self::DecisionFunction => "decision_function",
+            Self::ScoreSamples => "score_samples",
+            Self::Transform => "transform",
+        }
+    }
+}
+
+/// An output: the method that answers it, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) method: Method,
+    pub(crate) datatype: DataType,
+    /// How many values a row has; `None` for one that is not in a list of its own.
+    pub(crate) width: Option<usize>,
+    /// The classes that the values score.
+    pub(crate) labels: Vec<String>,
+}
+
+/// What answers and is neither classifier nor regressor.
+pub(crate) trait Predictor: Send + Sync {
+    /// How many columns a row has.
+    fn features(&self) -> usize;
+
+    /// What they may hold.
+    fn takes(&self) -> Takes {
+        Takes::Numbers
+    }
+
+    /// Its outputs, the usual one first.
+    fn offers(&self) -> Vec<Offer>;
+
+    /// Answers whole rows, at least one: the data of each method, in that order.
+    ///
+    /// # Errors
+    /// `InvalidInput` for values scikit-learn refuses.
+    fn predict(&self, batch: &Batch<'_>, wanted: &[Method]) -> Result<Vec<Data>, Error>;
 
     /// About how many nanoseconds a row takes.
     fn row_ns(&self) -> f64;

@@ -2,14 +2,16 @@
 
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
-use super::{Steps, add};
+use super::registry::{Class, Family};
+use super::steps::Steps;
 
-/// The most steps a model may have, pipelines within pipelines counted together. A pipeline may hold itself in a hostile
-/// file; this ends that too.
-const MAX_STEPS: usize = 64;
+pub(crate) static FAMILY: Family = Family {
+    title: "Composition",
+    classes: &[Class { name: "Pipeline", modules: &["sklearn.pipeline"], read }],
+};
 
 /// Reads the steps.
-pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let list =
         fitted.need("steps")?.items().ok_or_else(|| fitted.malformed("has `steps` that are no list"))?;
     for (at, step) in list.enumerate() {
@@ -17,15 +19,10 @@ pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal
         let Some((name, estimator)) = entry else {
             return Err(fitted.malformed(format!("has a step {} that is no name and estimator", at + 1)));
         };
-        steps.seen += 1;
-        if steps.seen > MAX_STEPS {
-            let what = format!("a {} of more than {MAX_STEPS} steps, steps of steps counted,", fitted.class);
-            return Err(Refusal::unsupported(what, "combine some of them"));
-        }
         if estimator.is_none() || estimator.text() == Some("passthrough") {
             continue;
         }
-        add(estimator, fitted.place_of_step(at + 1, name), steps)?;
+        fitted.add(estimator, &format!("step {} ({name:.40})", at + 1), steps)?;
     }
     Ok(())
 }

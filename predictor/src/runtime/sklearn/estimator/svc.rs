@@ -10,10 +10,19 @@ use super::coupling::Coupling;
 use super::fitted::Fitted;
 use super::kernel::Kernel;
 use super::pairs::{Machine, Pairs, for_each_pair};
-use super::{Answer, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite};
+use super::registry::{Class, Family};
+use super::{Answer, Batch, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite};
+
+pub(crate) static FAMILY: Family = Family {
+    title: "Support vector machines",
+    classes: &[
+        Class { name: "SVC", modules: &["sklearn.svm._classes", "sklearn.svm.classes"], read },
+        Class { name: "NuSVC", modules: &["sklearn.svm._classes", "sklearn.svm.classes"], read },
+    ],
+};
 
 /// Reads the fitted support vectors.
-pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     if fitted.flag("_sparse", false)? {
         return Err(fitted.unsupported("fitted on sparse data", "fit it on a dense array"));
     }
@@ -221,8 +230,9 @@ impl Classifier for Svc {
         })
     }
 
-    fn classify(&self, matrix: &[f64], wanted: Wanted) -> Result<Answer, Error> {
-        check_finite(matrix, self.features, Missing::Refused, f64::MAX)?;
+    fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
+        let matrix = batch.numbers()?;
+        check_finite(&matrix, self.features, Missing::Refused, f64::MAX)?;
         let mut room = Room::new(self, wanted);
         let mut answer = Answer::default();
         for row in matrix.chunks_exact(self.features) {

@@ -40,6 +40,18 @@ pub(crate) enum Elements {
 
 /// Returns a numpy scalar as a number.
 pub(crate) fn scalar(view: View<'_>) -> Option<f64> {
+    let (dtype, bytes) = cell_of(view)?;
+    number(&dtype, &bytes)
+}
+
+/// Returns a numpy scalar as a text.
+pub(crate) fn scalar_text(view: View<'_>) -> Option<Vec<u8>> {
+    let (dtype, bytes) = cell_of(view)?;
+    (dtype.kind == Kind::Text).then(|| utf32(&dtype, &bytes))?
+}
+
+/// Returns the description of a numpy scalar and its bytes.
+fn cell_of(view: View<'_>) -> Option<(Dtype, Cow<'_, [u8]>)> {
     let object = view.object()?;
     let ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") = view.at(object.class).global()?
     else {
@@ -48,7 +60,7 @@ pub(crate) fn scalar(view: View<'_>) -> Option<f64> {
     let args = view.at(object.args);
     let dtype = Dtype::read(args.item(0)?).ok()?;
     let bytes = args.item(1)?.bytes()?;
-    (bytes.len() == dtype.size).then(|| number(&dtype, &bytes))?
+    (bytes.len() == dtype.size).then_some((dtype, bytes))
 }
 
 impl<'d> Array<'d> {
@@ -220,10 +232,20 @@ impl<'d> Array<'d> {
         }
     }
 
+    /// Returns the elements of an array of objects, row-major.
+    pub(crate) fn members(&self) -> Option<impl ExactSizeIterator<Item = View<'d>>> {
+        let Cells::Objects(list) = &self.cells else { return None };
+        let members = self.objects(*list, Some)?;
+        Some(members.into_iter())
+    }
+
     fn object_elements(&self, list: View<'d>) -> Option<Elements> {
-        let text = |it: View<'d>| it.text().map(|text| text.as_bytes().to_vec());
-        match list.item(0)?.node() {
+        let text = |it: View<'d>| it.string().map(|text| text.into_owned().into_bytes());
+        let first = list.item(0)?;
+        match first.node() {
             Node::Text(_) => self.objects(list, text).map(Elements::Texts),
+            Node::Object(_) if first.string().is_some() => self.objects(list, text).map(Elements::Texts),
+            Node::Object(_) => self.objects(list, View::number).map(Elements::Floats),
             Node::Bool(_) => self.objects(list, View::boolean).map(Elements::Bools),
             Node::Int(_) => self.objects(list, View::int).map(Elements::Ints),
             Node::Float(_) => self.objects(list, View::number).map(Elements::Floats),

@@ -3,5 +3,5 @@
 mod array;
 mod dtype;
 
-pub(crate) use array::{Array, Elements, scalar};
+pub(crate) use array::{Array, Elements, scalar, scalar_text};
 pub(crate) use dtype::{Dtype, Kind};

@@ -1,9 +1,18 @@
 //! Flags and environment. KServe starts its servers with flags of its own, appends some twice and adds more with every version:
 //! so a repeated flag means the last one, dashes and underscores are one, and an unknown flag is a warning.
 
+mod foreign;
+mod headers;
+mod server;
+mod values;
+
 use std::collections::BTreeMap;
 
 use clap::{Args, Command};
+
+pub use headers::HeaderList;
+pub use server::{ModelControl, ServerFlags};
+pub use values::{seconds, switch};
 
 /// The environment a service is built in: passed in, so that several services live in one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +76,10 @@ impl Launch {
     pub fn parse<A: Args>(&self, name: &'static str, about: &'static str) -> Result<A, clap::Error> {
         let command = A::augment_args(Command::new(name))
             .about(about)
+            .after_help(
+                "Flags of KServe's servers, and of the others it starts, are accepted as well; docs/flags.md of the project \
+                 says which of them have an effect.",
+            )
             .version(env!("CARGO_PKG_VERSION"))
             .args_override_self(true)
             .no_binary_name(true);
@@ -75,7 +88,8 @@ impl Launch {
     }
 }
 
-/// Spells the flags as the command knows them and leaves out those it does not know, with a warning.
+/// Spells the flags as the command knows them. Those that other servers have and this one does not are left out with a word on
+/// what they would have done, unknown ones with a warning.
 fn known_args(command: &Command, args: &[String]) -> Vec<String> {
     let mut known = Vec::with_capacity(args.len());
     let mut rest = args.iter().peekable();
@@ -86,72 +100,31 @@ fn known_args(command: &Command, args: &[String]) -> Vec<String> {
         };
         let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
         let spelled = name.replace('-', "_");
-        let is_known = matches!(name, "help" | "version")
-            || command.get_arguments().any(|it| it.get_long().is_some_and(|long| long == spelled));
-        if is_known {
+        if is_known(command, &spelled) {
             known.push(value.map_or_else(|| format!("--{spelled}"), |value| format!("--{spelled}={value}")));
             continue;
         }
-        tracing::warn!("unknown flag `--{name}` is ignored");
-        // As Python's parse_known_args: a following word that is no flag belongs to the unknown one.
-        if value.is_none() && rest.peek().is_some_and(|next| !next.starts_with('-')) {
-            rest.next();
+        let foreign = foreign::find(&spelled);
+        // As Python's parse_known_args: a following word that is no flag belongs to the unknown one, unless that takes none.
+        let takes_none = foreign.is_some_and(|it| it.takes_none) || value.is_some();
+        let value = match rest.peek() {
+            Some(next) if !takes_none && !next.starts_with('-') => rest.next().map(String::as_str),
+            Some(_) | None => value,
+        };
+        match foreign {
+            Some(flag) => flag.tell(value),
+            None => tracing::warn!("unknown flag `--{name}` is ignored"),
         }
     }
     known
 }
 
-/// The flags every service has.
-#[derive(Debug, Clone, Args)]
-pub struct ServerFlags {
-    /// The address to listen on
-    #[arg(long, default_value = "0.0.0.0")]
-    pub host: String,
-    /// The port for REST and gRPC; 0 takes a free one [default: $PORT, or 8080]
-    #[arg(long = "http_port")]
-    pub http_port: Option<u16>,
-    /// A second port for REST and gRPC, where clients of KServe look for gRPC; 0 takes a free one
-    #[arg(long = "grpc_port", default_value_t = 8081)]
-    pub grpc_port: u16,
-    /// The port for /metrics and probes; 0 takes a free one
-    #[arg(long = "admin_port", default_value_t = 8082)]
-    pub admin_port: u16,
-    /// A Unix socket to listen on as well, for peers on this host
-    #[arg(long = "unix_socket")]
-    pub unix_socket: Option<std::path::PathBuf>,
-    /// The most bytes a request or an answer may have
-    #[arg(long = "max_body_bytes", default_value_t = 104_857_600)]
-    pub max_body_bytes: usize,
-    /// The most requests served at once; more are answered 429
-    #[arg(long = "max_in_flight", default_value_t = 1024)]
-    pub max_in_flight: usize,
-    /// How long to go on serving, while not ready, after SIGTERM: until load balancers have noticed
-    #[arg(long = "lame_duck_seconds", default_value_t = 5.0)]
-    pub lame_duck_seconds: f64,
-    /// How long work in flight may take to end after that
-    #[arg(long = "grace_seconds", default_value_t = 30.0)]
-    pub grace_seconds: f64,
-    /// Drain when standard input ends: how a supervisor's children know that it is gone
-    #[arg(long = "until_stdin_ends", hide = true)]
-    pub until_stdin_ends: bool,
-}
-
-impl ServerFlags {
-    /// Returns flags for free ports of the loopback interface.
-    pub fn loopback() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            http_port: Some(0),
-            grpc_port: 0,
-            admin_port: 0,
-            unix_socket: None,
-            max_body_bytes: 104_857_600,
-            max_in_flight: 1024,
-            lame_duck_seconds: 0.0,
-            grace_seconds: 30.0,
-            until_stdin_ends: false,
-        }
-    }
+fn is_known(command: &Command, spelled: &str) -> bool {
+    let has = |arg: &clap::Arg| {
+        arg.get_long() == Some(spelled)
+            || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&spelled))
+    };
+    matches!(spelled, "help" | "version") || command.get_arguments().any(has)
 }
 
 #[cfg(test)]
@@ -171,6 +144,9 @@ mod tests {
             "4",
             "--http-port",
             "2",
+            "--enable_predictor_health_check",
+            "--nobody_knows",
+            "this",
             "--workers=3",
             "--grpc_port",
             "9",
@@ -179,9 +155,56 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_of_other_servers_have_their_effect() {
+        let flags = parse(&[
+            "--port=9000",
+            "--rest_api_port=8500",
+            "--rest_api_timeout_in_ms=60000",
+            "--enable_batching",
+            "--max_buffer_size",
+            "7",
+            "--enable_grpc",
+            "False",
+            "--enable-latency-logging=yes",
+            "--timeout-keep-alive",
+            "5",
+            "--grpc_max_send_message_length=8",
+            "--grpc-max-receive-message-length=9",
+        ]);
+        assert_eq!((flags.http_port, flags.grpc_port, flags.max_body_bytes), (Some(8500), 9000, 7));
+        assert_eq!((flags.enable_grpc, flags.enable_latency_logging), (false, true));
+        assert_eq!(flags.timeout_keep_alive, std::time::Duration::from_secs(5));
+        assert_eq!(
+            (flags.grpc_max_send_message_length, flags.grpc_max_receive_message_length),
+            (Some(8), Some(9))
+        );
+    }
+
+    #[test]
+    fn a_switch_without_a_value_is_on_and_nonsense_is_told() {
+        assert!(parse(&["--enable_latency_logging"]).enable_latency_logging);
+        let launch = |arg: &str| Launch { args: vec![arg.to_owned()], env: Env::default() };
+        for (arg, parts) in [
+            ("--enable_grpc=perhaps", &["perhaps", "true or false"][..]),
+            ("--timeout_keep_alive=-1", &["-1", "seconds"]),
+            ("--max_json_depth=513", &["513"]),
+            ("--model_control_mode=poll", &["poll", "not offered"]),
+            ("--propagate_headers=te", &["`te`", "never travels"]),
+        ] {
+            let error = launch(arg).parse::<ServerFlags>("test", "a test").unwrap_err().to_string();
+            for part in parts {
+                assert!(error.contains(part), "{arg}: `{part}` is not in {error}");
+            }
+        }
+    }
+
+    #[test]
     fn a_wrong_value_is_an_error() {
-        let launch = Launch { args: vec!["--http_port=x".to_owned()], env: Env::default() };
-        assert!(launch.parse::<ServerFlags>("test", "a test").is_err());
+        for arg in ["--http_port=x", "--enable_docs_url=maybe"] {
+            let launch = Launch { args: vec![arg.to_owned()], env: Env::default() };
+            assert!(launch.parse::<ServerFlags>("test", "a test").is_err(), "{arg}");
+        }
+        assert!(!parse(&["--enable-docs-url", "False"]).enable_docs_url && parse(&[]).enable_docs_url);
     }
 
     #[test]
