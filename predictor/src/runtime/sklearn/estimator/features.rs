@@ -334,7 +334,12 @@ impl Transformer for Function {
 fn variance(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let variances = fitted.floats("variances_")?;
     let threshold = if fitted.optional("threshold").is_some() { fitted.number("threshold")? } else { 0.0 };
-    select(fitted, variances.iter().map(|&it| it > threshold).collect(), Missing::Allowed, steps)
+    select(
+        fitted,
+        &variances.iter().map(|&it| it > threshold).collect::<Vec<bool>>(),
+        Missing::Allowed,
+        steps,
+    )
 }
 
 /// The `k` greatest scores; of equals the last, as numpy's stable sort leaves them.
@@ -342,7 +347,7 @@ fn k_best(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let scores = scores(fitted)?;
     let k = fitted.need("k")?;
     if k.text() == Some("all") {
-        return select(fitted, vec![true; scores.len()], Missing::Refused, steps);
+        return select(fitted, &vec![true; scores.len()], Missing::Refused, steps);
     }
     let k = k.int().and_then(|it| usize::try_from(it).ok());
     let k = k.ok_or_else(|| fitted.malformed("has a `k` that is no count"))?;
@@ -350,7 +355,7 @@ fn k_best(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let mut mask = vec![false; scores.len()];
     order.iter().rev().take(k).for_each(|&at| mask[at] = true);
-    select(fitted, mask, Missing::Refused, steps)
+    select(fitted, &mask, Missing::Refused, steps)
 }
 
 /// Scores above a percentile, then the first of those that equal it.
@@ -358,7 +363,7 @@ fn percentile(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let scores = scores(fitted)?;
     let percent = fitted.number("percentile")?;
     if percent >= 100.0 || percent <= 0.0 {
-        return select(fitted, vec![percent > 0.0; scores.len()], Missing::Refused, steps);
+        return select(fitted, &vec![percent > 0.0; scores.len()], Missing::Refused, steps);
     }
     let mut sorted = scores.clone();
     sorted.sort_by(f64::total_cmp);
@@ -378,13 +383,13 @@ fn percentile(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
         mask[at] = true;
         left -= 1;
     }
-    select(fitted, mask, Missing::Refused, steps)
+    select(fitted, &mask, Missing::Refused, steps)
 }
 
 fn false_positives(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let values = fitted.floats("pvalues_")?;
     let alpha = fitted.number("alpha")?;
-    select(fitted, values.iter().map(|&it| it < alpha).collect(), Missing::Refused, steps)
+    select(fitted, &values.iter().map(|&it| it < alpha).collect::<Vec<bool>>(), Missing::Refused, steps)
 }
 
 /// Scores that are no number are the least.
@@ -398,7 +403,7 @@ fn scores(fitted: &Fitted<'_>) -> Result<Vec<f64>, Refusal> {
 
 fn supported(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let mask = fitted.floats("support_")?;
-    select(fitted, mask.iter().map(|&it| it != 0.0).collect(), Missing::Allowed, steps)
+    select(fitted, &mask.iter().map(|&it| it != 0.0).collect::<Vec<bool>>(), Missing::Allowed, steps)
 }
 
 /// Columns whose importance, by the fitted estimator, is at least the threshold.
@@ -439,7 +444,12 @@ fn from_model(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
             _ => return Err(fitted.unsupported("with that threshold", "use a number, `mean` or `median`")),
         },
     };
-    select(fitted, importance.iter().map(|&it| it >= threshold).collect(), Missing::Allowed, steps)
+    select(
+        fitted,
+        &importance.iter().map(|&it| it >= threshold).collect::<Vec<bool>>(),
+        Missing::Allowed,
+        steps,
+    )
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -449,7 +459,7 @@ fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
 }
 
-fn select(fitted: &Fitted<'_>, mask: Vec<bool>, missing: Missing, steps: &mut Steps) -> Result<(), Refusal> {
+fn select(fitted: &Fitted<'_>, mask: &[bool], missing: Missing, steps: &mut Steps) -> Result<(), Refusal> {
     let kept: Vec<usize> = mask.iter().enumerate().filter_map(|(at, kept)| kept.then_some(at)).collect();
     if kept.is_empty() {
         return Err(fitted.unsupported("that keeps no column", "fit it so that it keeps one"));
