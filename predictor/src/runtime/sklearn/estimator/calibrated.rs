@@ -46,8 +46,10 @@ fn member(fitted: &Fitted<'_>, classes: usize) -> Result<Member, Refusal> {
         Some(Scores::One) if classes == 2 => true,
         Some(Scores::Many(count)) if count == columns => true,
         Some(_) => {
-            return Err(fitted
-                .unsupported("whose estimator scores pairs of classes", "use decision_function_shape `ovr`"));
+            return Err(fitted.unsupported(
+                "whose estimator scores pairs of classes",
+                "use decision_function_shape `ovr`",
+            ));
         }
         None if classifier.has_probabilities() => false,
         None => return Err(fitted.unsupported("whose estimator has no scores", "use one that does")),

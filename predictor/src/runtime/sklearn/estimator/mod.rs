@@ -14,7 +14,6 @@ mod discriminant;
 mod encoders;
 mod features;
 mod fitted;
-mod forest;
 mod kernel;
 mod labels;
 mod linear;
@@ -27,7 +26,7 @@ pub(crate) mod registry;
 mod scalers;
 mod steps;
 mod svc;
-mod walk;
+mod trees;
 mod weights;
 
 use weir_proto::{Data, DataType, Error};

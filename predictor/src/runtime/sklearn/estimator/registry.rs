@@ -25,7 +25,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::logistic::FAMILY,
     &super::linear::FAMILY,
     &super::svc::FAMILY,
-    &super::forest::FAMILY,
+    &super::trees::FAMILY,
     &super::bayes::FAMILY,
     &super::discriminant::FAMILY,
     &super::network::FAMILY,

@@ -1,0 +1,24 @@
+//! Decision trees and what is grown of many of them.
+
+mod forest;
+mod grown;
+mod walk;
+
+use super::registry::{Class, Family};
+
+const TREE: &[&str] = &["sklearn.tree._classes", "sklearn.tree.tree"];
+const FOREST: &[&str] = &["sklearn.ensemble._forest", "sklearn.ensemble.forest"];
+
+pub(crate) static FAMILY: Family = Family {
+    title: "Trees and their ensembles",
+    classes: &[
+        Class { name: "DecisionTreeClassifier", modules: TREE, read: forest::tree_classifier },
+        Class { name: "DecisionTreeRegressor", modules: TREE, read: forest::tree_regressor },
+        Class { name: "ExtraTreeClassifier", modules: TREE, read: forest::tree_classifier },
+        Class { name: "ExtraTreeRegressor", modules: TREE, read: forest::tree_regressor },
+        Class { name: "RandomForestClassifier", modules: FOREST, read: forest::classifier },
+        Class { name: "RandomForestRegressor", modules: FOREST, read: forest::regressor },
+        Class { name: "ExtraTreesClassifier", modules: FOREST, read: forest::classifier },
+        Class { name: "ExtraTreesRegressor", modules: FOREST, read: forest::regressor },
+    ],
+};
