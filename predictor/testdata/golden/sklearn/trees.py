@@ -24,6 +24,8 @@ RANDOM = np.random.RandomState(3)
 def cases():
     yield from trees()
     yield from forests()
+    yield from boosting()
+    yield from baselines()
 
 
 def edges(model, x):
@@ -105,3 +107,45 @@ def forests():
         if VERSION >= (1, 6):
             yield Case("{}_gaps".format(kind), classifier(10, random_state=0).fit(gaps(WINE.data, 178), WINE.target), gaps(WINE.data))
             yield Case("{}_gaps_numbers".format(kind), regressor(10, random_state=0).fit(gaps(x, 442), y), gaps(x))
+
+
+def boosting():
+    x, y = SUGAR.data, SUGAR.target
+    rows = np.vstack([x[::10][:40], x[:10] * 1e3])
+    flowers = np.vstack([IRIS.data[::4], IRIS.data[:12] * 100 - 300])
+    for at, options in enumerate([{}, {"loss": "absolute_error"}, {"loss": "huber", "alpha": 0.8}, {"loss": "quantile", "alpha": 0.3},
+                                  {"subsample": 0.5, "max_features": 3, "learning_rate": 0.3}, {"init": "zero"}, {"learning_rate": 1},
+                                  {"init": DummyRegressor(strategy="constant", constant=3)}, {"criterion": "squared_error"},
+                                  {"n_estimators": 60, "n_iter_no_change": 2}, {"n_estimators": 100, "max_depth": 2}]):
+        options = dict({"n_estimators": 15, "random_state": 0}, **options)
+        yield Case("boosting_numbers_{}".format(at), en.GradientBoostingRegressor(**options).fit(x, y), rows)
+    # The first guess gets 32-bit floats, and computes in them.
+    begun = en.GradientBoostingRegressor(n_estimators=15, init=LinearRegression()).fit(x, y)
+    yield Case("boosting_numbers_linear", begun, rows, tolerance=1e-6)
+    begun = en.GradientBoostingRegressor(n_estimators=15, init=tr.DecisionTreeRegressor(max_depth=3)).fit(x, y)
+    yield Case("boosting_numbers_tree", begun, rows)
+    for name, target in [("three", NAMES), ("two", IRIS.target == 1), ("ints", IRIS.target * 3)]:
+        for at, options in enumerate([{}, {"subsample": 0.6, "random_state": 0}, {"init": "zero"}, {"max_depth": 1, "n_estimators": 30},
+                                      {"init": en.RandomForestClassifier(5, random_state=0)}, {"init": DummyClassifier(strategy="most_frequent")},
+                                      {"init": DummyClassifier(strategy="constant", constant=1)},
+                                      {"init": tr.DecisionTreeClassifier(max_depth=1)}, {"loss": "exponential"},
+                                      {"loss": "exponential", "init": "zero"},
+                                      {"loss": "exponential", "init": tr.DecisionTreeClassifier(max_depth=1)}]):
+            if "exponential" in options.values() and name != "two":
+                continue
+            options = dict({"n_estimators": 10}, **options)
+            model = en.GradientBoostingClassifier(**options).fit(IRIS.data, target)
+            yield Case("boosting_{}_{}".format(name, at), model, flowers, form=[2, "joblib"][at % 2])
+    yield Case("boosting_hundred", en.GradientBoostingClassifier(max_depth=2).fit(CANCER.data, CANCER.target), CANCER.data[::12])
+    halves = np.tile([False, True], 75)
+    yield Case("boosting_even", en.GradientBoostingClassifier(n_estimators=5).fit(IRIS.data[:, :1] * 0, halves), IRIS.data[::3, :1])
+
+
+def baselines():
+    x, y = SUGAR.data, SUGAR.target
+    for at, options in enumerate([{"strategy": "prior"}, {"strategy": "most_frequent"}, {"strategy": "constant", "constant": "virginica"}]):
+        model = make_pipeline(StandardScaler(), DummyClassifier(**options)).fit(IRIS.data, NAMES)
+        yield Case("dummy_{}".format(at), model, IRIS.data[::3])
+    for at, options in enumerate([{}, {"strategy": "median"}, {"strategy": "quantile", "quantile": 0.2}, {"strategy": "constant", "constant": 3}]):
+        yield Case("dummy_numbers_{}".format(at), make_pipeline(StandardScaler(), DummyRegressor(**options)).fit(x, y), x[::9])
+    yield Case("dummy_targets", make_pipeline(StandardScaler(), DummyRegressor()).fit(x, np.c_[y, -y]), x[::9])

@@ -46,6 +46,29 @@ impl Labels {
         })
     }
 
+    /// Returns the one label that stands there by itself, or alone in a list.
+    pub(super) fn of(view: View<'_>) -> Option<Self> {
+        if let Some(one) = Self::of_scalar(view) {
+            return Some(one);
+        }
+        match view.items() {
+            Some(mut items) if items.len() == 1 => Self::of_scalar(items.next()?),
+            Some(_) => None,
+            None => match Array::read(view).ok()?.elements().ok()? {
+                Elements::Bools(it) => Some(Self::Bools(it.into_iter().map(u8::from).collect())),
+                Elements::Ints(it) => Some(Self::Ints(it)),
+                Elements::Floats(it) => Some(Self::Floats(it)),
+                Elements::Texts(it) => Some(Self::Texts(it.into_iter().map(Bytes::from).collect())),
+            },
+        }
+    }
+
+    fn of_scalar(view: View<'_>) -> Option<Self> {
+        let text =
+            |it: std::borrow::Cow<'_, str>| Self::Texts(vec![Bytes::from(it.into_owned().into_bytes())]);
+        view.string().map(text).or_else(|| view.number().map(|it| Self::Floats(vec![it])))
+    }
+
     /// Returns the place of each of `other`'s labels among these; `None` where one is not there.
     pub(super) fn places(&self, other: &Self) -> Option<Vec<u32>> {
         let place = |at: Option<usize>| at.and_then(|at| u32::try_from(at).ok());

@@ -11,6 +11,7 @@ mod columns;
 mod coupling;
 mod decomposition;
 mod discriminant;
+mod dummy;
 mod encoders;
 mod features;
 mod fitted;

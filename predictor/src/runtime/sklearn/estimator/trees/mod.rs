@@ -1,5 +1,6 @@
 //! Decision trees and what is grown of many of them.
 
+mod boosting;
 mod forest;
 mod grown;
 mod walk;
@@ -8,6 +9,7 @@ use super::registry::{Class, Family};
 
 const TREE: &[&str] = &["sklearn.tree._classes", "sklearn.tree.tree"];
 const FOREST: &[&str] = &["sklearn.ensemble._forest", "sklearn.ensemble.forest"];
+const BOOSTING: &[&str] = &["sklearn.ensemble._gb", "sklearn.ensemble.gradient_boosting"];
 
 pub(crate) static FAMILY: Family = Family {
     title: "Trees and their ensembles",
@@ -20,5 +22,7 @@ pub(crate) static FAMILY: Family = Family {
         Class { name: "RandomForestRegressor", modules: FOREST, read: forest::regressor },
         Class { name: "ExtraTreesClassifier", modules: FOREST, read: forest::classifier },
         Class { name: "ExtraTreesRegressor", modules: FOREST, read: forest::regressor },
+        Class { name: "GradientBoostingClassifier", modules: BOOSTING, read: boosting::classifier },
+        Class { name: "GradientBoostingRegressor", modules: BOOSTING, read: boosting::regressor },
     ],
 };
