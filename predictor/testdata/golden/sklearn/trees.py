@@ -26,6 +26,7 @@ def cases():
     yield from forests()
     yield from boosting()
     yield from baselines()
+    yield from histograms()
 
 
 def edges(model, x):
@@ -149,3 +150,70 @@ def baselines():
     for at, options in enumerate([{}, {"strategy": "median"}, {"strategy": "quantile", "quantile": 0.2}, {"strategy": "constant", "constant": 3}]):
         yield Case("dummy_numbers_{}".format(at), make_pipeline(StandardScaler(), DummyRegressor(**options)).fit(x, y), x[::9])
     yield Case("dummy_targets", make_pipeline(StandardScaler(), DummyRegressor()).fit(x, np.c_[y, -y]), x[::9])
+
+
+def histograms():
+    x, y = SUGAR.data, SUGAR.target
+    rows = np.vstack([x[::10][:30], x[:5] * 1e3, gaps(x, 15)])
+    rows[30, 2], rows[31, 3] = np.inf, -np.inf
+    for at, options in enumerate([{}, {"loss": "absolute_error"}, {"loss": "poisson"}, {"loss": "quantile", "quantile": 0.3},
+                                  {"loss": "gamma"}, {"max_depth": 2, "learning_rate": 0.5}, {"max_leaf_nodes": 5, "max_iter": 100},
+                                  {"l2_regularization": 2.0, "max_bins": 8}, {"early_stopping": True, "max_iter": 60}]):
+        if options.get("loss") == "gamma" and VERSION < (1, 3):
+            continue
+        options = dict({"max_iter": 15, "random_state": 0}, **options)
+        for name, data in [("whole", x), ("gaps", gaps(x, 442))]:
+            yield Case("histogram_numbers_{}_{}".format(name, at), en.HistGradientBoostingRegressor(**options).fit(data, y), rows)
+    flowers = np.vstack([IRIS.data[::5], IRIS.data[:10] * 100 - 300, gaps(IRIS.data, 10)])
+    for name, target in [("three", NAMES), ("two", IRIS.target == 1), ("ints", IRIS.target * 3)]:
+        for at, options in enumerate([{}, {"max_depth": 2, "learning_rate": 0.4}, {"max_iter": 40, "min_samples_leaf": 3}]):
+            options = dict({"max_iter": 10}, **options)
+            for kind, data in [("whole", IRIS.data), ("gaps", gaps(IRIS.data, 150))]:
+                model = en.HistGradientBoostingClassifier(**options).fit(data, target)
+                yield Case("histogram_{}_{}_{}".format(name, kind, at), model, flowers, form=[4, "joblib"][at % 2])
+    halves = np.tile([False, True], 75)
+    yield Case("histogram_even", en.HistGradientBoostingClassifier(max_iter=3).fit(IRIS.data[:, :1] * 0, halves), IRIS.data[::3, :1])
+    yield Case("histogram_hundred", en.HistGradientBoostingClassifier().fit(CANCER.data, CANCER.target), CANCER.data[::12])
+    yield from categories()
+
+
+def categories():
+    random = np.random.RandomState(5)
+    x = np.c_[random.randint(0, 12, 400), random.randn(400), random.randint(3, 250, 400), random.randn(400)].astype(float)
+    y = np.sin(x[:, 0] * 7) + np.cos(x[:, 2] * 3) + x[:, 1] * 0.2
+    holed = x.copy()
+    holed[random.rand(400) < 0.1, 0] = np.nan
+    rows = np.vstack([x[:30], x[:20]])
+    rows[30:38, 0] = [np.nan, 12, 11, -1, 300, 0.5, 255, -3]
+    rows[38:46, 2] = [np.nan, 2, 250, -100, 300, 7.9, 1e12, 262]
+    options = {"max_iter": 15, "min_samples_leaf": 4, "max_depth": 5}
+    for name, data in [("whole", x), ("gaps", holed)]:
+        model = en.HistGradientBoostingRegressor(categorical_features=[0, 2], **options).fit(data, y)
+        yield Case("categories_numbers_" + name, model, rows)
+        model = en.HistGradientBoostingClassifier(categorical_features=[True, False, False, False], **options).fit(data, np.digitize(y, [-0.5, 0.5]))
+        yield Case("categories_three_" + name, model, rows)
+        model = en.HistGradientBoostingClassifier(categorical_features=[2], **options).fit(data, y > 0)
+        yield Case("categories_two_" + name, model, rows)
+    if VERSION < (1, 4):
+        return
+    frame = pandas.DataFrame({"size": x[:, 1], "town": random.choice(["york", "bath", "wells", "ely"], 400), "code": x[:, 0].astype(int),
+                              "note": random.choice(["a", "b"], 400), "width": x[:, 3]})
+    target = y + (frame.town == "bath") * 2 + (frame.town == "ely") - (frame.note == "b")
+    asked = frame[:50].copy()
+    asked.loc[3:5, "town"] = "oxford"
+    asked.loc[6:8, "code"] = 99
+    for name in ["object", "category"]:
+        typed = frame.copy()
+        for column in ["town", "note"]:
+            typed[column] = typed[column].astype(name)
+        model = en.HistGradientBoostingRegressor(categorical_features=["town", "code", "note"], **options).fit(typed, target)
+        yield Case("categories_words_" + name, model, asked)
+        model = en.HistGradientBoostingClassifier(categorical_features=["town"], **options).fit(typed.drop(columns=["note"]), target > 0)
+        yield Case("categories_word_" + name, model, asked.drop(columns=["note"]))
+    missing = frame.copy().astype({"town": object})
+    missing.loc[::7, "town"] = np.nan
+    model = en.HistGradientBoostingRegressor(categorical_features=["town"], **options).fit(missing.drop(columns=["note"]), target)
+    yield Case("categories_words_missing", model, asked.drop(columns=["note"]))
+    typed = frame.astype({"town": "category", "note": "category"})
+    model = en.HistGradientBoostingRegressor(categorical_features="from_dtype", **options).fit(typed, target)
+    yield Case("categories_words_dtype", model, asked)

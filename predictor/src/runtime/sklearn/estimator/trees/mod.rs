@@ -3,6 +3,7 @@
 mod boosting;
 mod forest;
 mod grown;
+mod histogram;
 mod walk;
 
 use super::registry::{Class, Family};
@@ -10,6 +11,7 @@ use super::registry::{Class, Family};
 const TREE: &[&str] = &["sklearn.tree._classes", "sklearn.tree.tree"];
 const FOREST: &[&str] = &["sklearn.ensemble._forest", "sklearn.ensemble.forest"];
 const BOOSTING: &[&str] = &["sklearn.ensemble._gb", "sklearn.ensemble.gradient_boosting"];
+const HISTOGRAM: &[&str] = &["sklearn.ensemble._hist_gradient_boosting.gradient_boosting"];
 
 pub(crate) static FAMILY: Family = Family {
     title: "Trees and their ensembles",
@@ -24,5 +26,7 @@ pub(crate) static FAMILY: Family = Family {
         Class { name: "ExtraTreesRegressor", modules: FOREST, read: forest::regressor },
         Class { name: "GradientBoostingClassifier", modules: BOOSTING, read: boosting::classifier },
         Class { name: "GradientBoostingRegressor", modules: BOOSTING, read: boosting::regressor },
+        Class { name: "HistGradientBoostingClassifier", modules: HISTOGRAM, read: histogram::classifier },
+        Class { name: "HistGradientBoostingRegressor", modules: HISTOGRAM, read: histogram::regressor },
     ],
 };
