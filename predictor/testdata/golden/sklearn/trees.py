@@ -27,6 +27,7 @@ def cases():
     yield from boosting()
     yield from baselines()
     yield from histograms()
+    yield from isolation()
 
 
 def edges(model, x):
@@ -217,3 +218,16 @@ def categories():
     typed = frame.astype({"town": "category", "note": "category"})
     model = en.HistGradientBoostingRegressor(categorical_features="from_dtype", **options).fit(typed, target)
     yield Case("categories_words_dtype", model, asked)
+
+
+def isolation():
+    for data, name in [(IRIS.data, "iris"), (WINE.data, "wine"), (CANCER.data, "cancer")]:
+        rows = np.vstack([data[:: len(data) // 30][:30], data[:10] * 3, -data[:10]])
+        for at, options in enumerate([{}, {"contamination": 0.2}, {"max_features": 0.5}, {"max_samples": 30}, {"bootstrap": True},
+                                      {"max_features": 2, "contamination": 0.1}, {"n_estimators": 100}, {"max_samples": 2}]):
+            options = dict({"n_estimators": 20, "random_state": 0}, **options)
+            yield Case("isolation_{}_{}".format(name, at), en.IsolationForest(**options).fit(data), rows, form=[3, "joblib"][at % 2])
+    yield Case("isolation_one", en.IsolationForest(n_estimators=5, max_samples=1).fit(IRIS.data), IRIS.data[::4])
+    if VERSION >= (1, 6):
+        rows = np.vstack([gaps(IRIS.data), IRIS.data[:4] * 1e300])
+        yield Case("isolation_gaps", en.IsolationForest(20, random_state=0).fit(gaps(IRIS.data, 150)), rows)

@@ -4,6 +4,7 @@ mod boosting;
 mod forest;
 mod grown;
 mod histogram;
+mod isolation;
 mod walk;
 
 use super::registry::{Class, Family};
@@ -12,6 +13,7 @@ const TREE: &[&str] = &["sklearn.tree._classes", "sklearn.tree.tree"];
 const FOREST: &[&str] = &["sklearn.ensemble._forest", "sklearn.ensemble.forest"];
 const BOOSTING: &[&str] = &["sklearn.ensemble._gb", "sklearn.ensemble.gradient_boosting"];
 const HISTOGRAM: &[&str] = &["sklearn.ensemble._hist_gradient_boosting.gradient_boosting"];
+const ISOLATION: &[&str] = &["sklearn.ensemble._iforest", "sklearn.ensemble.iforest"];
 
 pub(crate) static FAMILY: Family = Family {
     title: "Trees and their ensembles",
@@ -28,5 +30,6 @@ pub(crate) static FAMILY: Family = Family {
         Class { name: "GradientBoostingRegressor", modules: BOOSTING, read: boosting::regressor },
         Class { name: "HistGradientBoostingClassifier", modules: HISTOGRAM, read: histogram::classifier },
         Class { name: "HistGradientBoostingRegressor", modules: HISTOGRAM, read: histogram::regressor },
+        Class { name: "IsolationForest", modules: ISOLATION, read: isolation::read },
     ],
 };
