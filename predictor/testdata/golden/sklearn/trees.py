@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, SVR, LinearSVC
+from sklearn.svm import SVC, LinearSVC, LinearSVR
 
 from case import Case
 
@@ -28,6 +28,10 @@ def cases():
     yield from baselines()
     yield from histograms()
     yield from isolation()
+    yield from adaboost()
+    yield from bagging()
+    yield from voting()
+    yield from stacking()
 
 
 def edges(model, x):
@@ -230,4 +234,80 @@ def isolation():
     yield Case("isolation_one", en.IsolationForest(n_estimators=5, max_samples=1).fit(IRIS.data), IRIS.data[::4])
     if VERSION >= (1, 6):
         rows = np.vstack([gaps(IRIS.data), IRIS.data[:4] * 1e300])
-        yield Case("isolation_gaps", en.IsolationForest(20, random_state=0).fit(gaps(IRIS.data, 150)), rows)
+        yield Case("isolation_gaps", en.IsolationForest(n_estimators=20, random_state=0).fit(gaps(IRIS.data, 150)), rows)
+
+
+def based(kind, inner, **options):
+    """An ensemble of that estimator: 1.2 gave the parameter another name."""
+    return kind(**dict({"estimator" if VERSION >= (1, 2) else "base_estimator": inner}, **options))
+
+
+def adaboost():
+    x, y = SUGAR.data, SUGAR.target
+    flowers = np.vstack([IRIS.data[::4], IRIS.data[:12] * 100 - 300])
+    algorithms = ["SAMME", "SAMME.R"] if VERSION < (1, 4) else [None]
+    for algorithm in algorithms:
+        extra = {} if algorithm is None else {"algorithm": algorithm}
+        for name, target in [("three", NAMES), ("two", IRIS.target == 1), ("ints", IRIS.target * 3)]:
+            for at, (inner, options) in enumerate([(None, {}), (tr.DecisionTreeClassifier(max_depth=2), {}), (GaussianNB(), {}),
+                                                   (None, {"learning_rate": 0.3, "n_estimators": 40}), (LogisticRegression(max_iter=300), {})]):
+                options = dict({"n_estimators": 12, "random_state": 0}, **dict(extra, **options))
+                model = based(en.AdaBoostClassifier, inner, **options).fit(IRIS.data, target)
+                yield Case("adaboost_{}_{}_{}".format(name, algorithm, at), model, flowers, form=[2, "joblib"][at % 2])
+        hundred = en.AdaBoostClassifier(n_estimators=100, random_state=0, **extra).fit(CANCER.data, CANCER.target)
+        yield Case("adaboost_hundred_{}".format(algorithm), hundred, CANCER.data[::12])
+    for at, (inner, options) in enumerate([(None, {}), (None, {"loss": "square"}), (None, {"loss": "exponential", "learning_rate": 0.3}),
+                                           (Ridge(), {}), (tr.DecisionTreeRegressor(max_depth=1), {"n_estimators": 60})]):
+        options = dict({"n_estimators": 12, "random_state": 0}, **options)
+        yield Case("adaboost_numbers_{}".format(at), based(en.AdaBoostRegressor, inner, **options).fit(x, y), np.vstack([x[::10], x[:5] * 100]))
+
+
+def bagging():
+    x, y = SUGAR.data, SUGAR.target
+    flowers = np.vstack([IRIS.data[::4], IRIS.data[:12] * 100 - 300])
+    for name, target in [("three", NAMES), ("two", IRIS.target == 1)]:
+        for at, (inner, options) in enumerate([(None, {}), (None, {"max_features": 2}), (None, {"max_features": 0.5, "bootstrap_features": True}),
+                                               (SVC(), {}), (LinearSVC(max_iter=20000), {"max_features": 3}), (LogisticRegression(max_iter=500), {}),
+                                               (make_pipeline(StandardScaler(), GaussianNB()), {"max_samples": 0.3}),
+                                               (None, {"bootstrap": False, "max_samples": 0.5, "n_estimators": 100})]):
+            options = dict({"n_estimators": 10, "random_state": 0}, **options)
+            yield Case("bagging_{}_{}".format(name, at), based(en.BaggingClassifier, inner, **options).fit(IRIS.data, target), flowers)
+    # Few rows: some estimators do not see every class, and have no weights to see them by.
+    few = np.r_[0:4, 50:54, 100:104]
+    missing = based(en.BaggingClassifier, make_pipeline(StandardScaler(), GaussianNB()), n_estimators=15, max_samples=4, random_state=0)
+    yield Case("bagging_missing_classes", missing.fit(IRIS.data[few], NAMES[few]), flowers[:38], ["predict", "predict_proba"])
+    for at, (inner, options) in enumerate([(None, {}), (None, {"max_features": 4}), (LinearSVR(random_state=0, max_iter=5000), {"max_features": 0.5, "bootstrap_features": True}), (Ridge(), {})]):
+        options = dict({"n_estimators": 10, "random_state": 0}, **options)
+        yield Case("bagging_numbers_{}".format(at), based(en.BaggingRegressor, inner, **options).fit(x, y), np.vstack([x[::10], x[:5] * 100]))
+    targets = en.BaggingRegressor(n_estimators=10, random_state=0).fit(x, np.c_[y, -y])
+    yield Case("bagging_targets", targets, x[::10])
+
+
+def voting():
+    x, y = SUGAR.data, SUGAR.target
+    flowers = np.vstack([IRIS.data[::4], IRIS.data[:12] * 100 - 300])
+    some = [("tree", tr.DecisionTreeClassifier(max_depth=2, random_state=0)), ("bayes", GaussianNB()),
+            ("line", make_pipeline(StandardScaler(), LogisticRegression())), ("off", "drop"), ("stump", tr.DecisionTreeClassifier(max_depth=1))]
+    for name, target in [("three", NAMES), ("two", IRIS.target == 1), ("ints", IRIS.target * 3)]:
+        for way in ["hard", "soft"]:
+            for at, weights in enumerate([None, [1, 2, 3, 4, 5], [0.3, 0.1, 0.1, 9, 0.5]]):
+                yield Case("voting_{}_{}_{}".format(name, way, at), en.VotingClassifier(some, voting=way, weights=weights).fit(IRIS.data, target), flowers)
+    machines = en.VotingClassifier([("a", LinearSVC(max_iter=20000)), ("b", SVC())]).fit(IRIS.data, NAMES)
+    yield Case("voting_machines", machines, flowers)
+    some = [("tree", tr.DecisionTreeRegressor(max_depth=3)), ("line", Ridge()), ("off", "drop"), ("forest", en.RandomForestRegressor(5))]
+    for at, weights in enumerate([None, [1, 2, 3, 4], [0.3, 0.1, 0.1, 9]]):
+        yield Case("voting_numbers_{}".format(at), en.VotingRegressor(some, weights=weights).fit(x, y), np.vstack([x[::10], x[:5] * 100]))
+
+
+def stacking():
+    x, y = SUGAR.data, SUGAR.target
+    flowers = IRIS.data[::3]
+    some = [("tree", tr.DecisionTreeClassifier(max_depth=2, random_state=0)), ("bayes", GaussianNB()), ("off", "drop"),
+            ("machine", make_pipeline(StandardScaler(), LinearSVC(max_iter=20000))), ("forest", en.RandomForestClassifier(5, random_state=0))]
+    for name, target in [("three", NAMES), ("two", IRIS.target == 1), ("ints", IRIS.target * 3)]:
+        for at, options in enumerate([{}, {"passthrough": True}, {"stack_method": "predict"}, {"final_estimator": en.RandomForestClassifier(5, random_state=0)},
+                                      {"final_estimator": SVC()}, {"final_estimator": make_pipeline(StandardScaler(), GaussianNB()), "passthrough": True}]):
+            yield Case("stacking_{}_{}".format(name, at), en.StackingClassifier(some, cv=3, **options).fit(IRIS.data, target), flowers)
+    some = [("tree", tr.DecisionTreeRegressor(max_depth=3)), ("line", Ridge()), ("off", "drop"), ("machine", LinearSVR(random_state=0, max_iter=5000))]
+    for at, options in enumerate([{}, {"passthrough": True}, {"final_estimator": en.GradientBoostingRegressor(n_estimators=10)}, {"final_estimator": Ridge()}]):
+        yield Case("stacking_numbers_{}".format(at), en.StackingRegressor(some, cv=3, **options).fit(x, y), x[::9])

@@ -13,6 +13,7 @@ mod decomposition;
 mod discriminant;
 mod dummy;
 mod encoders;
+mod ensemble;
 mod features;
 mod fitted;
 mod kernel;

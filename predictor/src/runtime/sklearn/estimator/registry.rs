@@ -26,6 +26,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::linear::FAMILY,
     &super::svc::FAMILY,
     &super::trees::FAMILY,
+    &super::ensemble::FAMILY,
     &super::dummy::FAMILY,
     &super::bayes::FAMILY,
     &super::discriminant::FAMILY,

@@ -103,7 +103,7 @@ pub(super) fn of_tree(fitted: &Fitted<'_>, at: usize, refusal: Refusal) -> Refus
 }
 
 /// Returns the members of a list or of an array of objects, at least one.
-pub(super) fn members<'d>(fitted: &Fitted<'d>) -> Result<Vec<View<'d>>, Refusal> {
+pub(in super::super) fn members<'d>(fitted: &Fitted<'d>) -> Result<Vec<View<'d>>, Refusal> {
     let list = fitted.need("estimators_")?;
     let members: Vec<View<'d>> = match list.items() {
         Some(items) => items.collect(),

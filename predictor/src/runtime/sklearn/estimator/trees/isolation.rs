@@ -2,9 +2,8 @@
 
 use weir_proto::{Data, DataType, Error};
 
-use super::super::super::numpy::Array;
 use super::super::super::refusal::Refusal;
-use super::super::super::view::View;
+use super::super::ensemble::{seen, subsets};
 use super::super::fitted::Fitted;
 use super::super::{Batch, Method, Missing, Offer, Predictor, Steps, check_finite};
 use super::grown::{Grown, members, of_tree};
@@ -15,7 +14,7 @@ const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
 pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let members = members(fitted)?;
     let subsets = subsets(fitted, members.len())?;
-    let features = features(fitted, &members, &subsets)?;
+    let features = seen(fitted, &subsets)?;
     let corrected = !fitted.older_than(0, 21);
     let (mut trees, mut depths) = (Trees::default(), Vec::new());
     for (at, (&member, columns)) in members.iter().zip(&subsets).enumerate() {
@@ -49,39 +48,6 @@ pub(super) fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal
     let judge = Judge::read(fitted)?;
     let missing = if fitted.older_than(1, 6) { Some(Missing::Refused) } else { None };
     steps.add_predictor(fitted, Box::new(Isolation { features, missing, trees, depths, whole, judge }))
-}
-
-/// Returns the columns that each tree looks at.
-fn subsets(fitted: &Fitted<'_>, trees: usize) -> Result<Vec<Vec<usize>>, Refusal> {
-    let list = fitted.need("estimators_features_")?;
-    let wrong = || fitted.malformed("has `estimators_features_` that do not fit its trees");
-    let read = |it: View<'_>| {
-        let array = Array::read(it).map_err(|refusal| fitted.about("estimators_features_", refusal))?;
-        let columns = array.ints()?.into_iter().map(|it| usize::try_from(it).map_err(|_| wrong()));
-        columns.collect::<Result<Vec<usize>, Refusal>>()
-    };
-    let subsets: Vec<Vec<usize>> = match list.items() {
-        Some(items) => items.map(read).collect::<Result<_, _>>()?,
-        None => {
-            let array = fitted.array("estimators_features_")?;
-            array.members().ok_or_else(wrong)?.map(read).collect::<Result<_, _>>()?
-        }
-    };
-    if subsets.len() == trees { Ok(subsets) } else { Err(wrong()) }
-}
-
-/// Returns how many columns a row has.
-fn features(fitted: &Fitted<'_>, members: &[View<'_>], subsets: &[Vec<usize>]) -> Result<usize, Refusal> {
-    // Before 0.24 it was noted so.
-    let name = if fitted.optional("n_features_in_").is_some() { "n_features_in_" } else { "n_features_" };
-    let noted = fitted.number(name)?;
-    let seen: usize = subsets.iter().map(Vec::len).sum();
-    let last = subsets.iter().flatten().max().map_or(0, |it| it + 1);
-    // Nothing is allocated for columns that no tree looks at.
-    if noted < last as f64 || noted > 1e6 || noted.fract() != 0.0 || seen == 0 || members.is_empty() {
-        return Err(fitted.malformed(format!("was fitted on {noted} features and looks at the first {last}")));
-    }
-    Ok(noted as usize)
 }
 
 /// Returns how many nodes lie on the way to each, itself included.

@@ -9,6 +9,8 @@ mod walk;
 
 use super::registry::{Class, Family};
 
+pub(super) use self::grown::members;
+
 const TREE: &[&str] = &["sklearn.tree._classes", "sklearn.tree.tree"];
 const FOREST: &[&str] = &["sklearn.ensemble._forest", "sklearn.ensemble.forest"];
 const BOOSTING: &[&str] = &["sklearn.ensemble._gb", "sklearn.ensemble.gradient_boosting"];
