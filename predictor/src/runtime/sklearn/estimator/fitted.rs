@@ -20,6 +20,11 @@ impl<'d> Fitted<'d> {
         Self { view, class, place, count }
     }
 
+    /// Returns the estimator itself, as one of a list of such.
+    pub(super) fn itself(&self) -> View<'d> {
+        self.view
+    }
+
     /// Reads a model that this one holds. `part` says where, as in `estimator 2 of`.
     pub(super) fn model(&self, view: View<'d>, part: &str) -> Result<Steps, Refusal> {
         steps::model(view, self.place_of(part), self.count)

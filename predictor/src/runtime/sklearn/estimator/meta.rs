@@ -5,6 +5,7 @@ use weir_proto::{Data, DataType, Error};
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
+use super::labels::interleave;
 use super::registry::{Class, Family};
 use super::steps::Steps;
 use super::weights::normalise;
@@ -225,29 +226,6 @@ impl Predictor for ManyClasses {
 
     fn row_ns(&self) -> f64 {
         self.members.iter().map(Steps::row_ns).sum()
-    }
-}
-
-/// Puts columns of one kind side by side, row-major.
-fn interleave(columns: &[Data], rows: usize) -> Data {
-    macro_rules! mixed {
-        ($variant:ident) => {{
-            let mut all = Vec::with_capacity(rows * columns.len());
-            for row in 0..rows {
-                for column in columns {
-                    if let Data::$variant(values) = column {
-                        all.push(values[row].clone());
-                    }
-                }
-            }
-            all
-        }};
-    }
-    match columns.first() {
-        Some(Data::Bool(_)) => Data::Bool(mixed!(Bool).into()),
-        Some(Data::Int64(_)) => Data::Int64(mixed!(Int64).into()),
-        Some(Data::Bytes(_)) => Data::Bytes(mixed!(Bytes)),
-        _ => Data::Fp64(mixed!(Fp64).into()),
     }
 }
 
