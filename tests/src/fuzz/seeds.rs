@@ -183,7 +183,7 @@ pub(super) fn pickles() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn xgboosts() -> Vec<Vec<u8>> {
-    files("predictor/testdata/xgboost", &["json", "ubj"])
+    files("predictor/testdata/xgboost", &["json", "ubj", "bst"])
 }
 
 pub(super) fn lightgbms() -> Vec<Vec<u8>> {
