@@ -49,6 +49,12 @@ impl Header {
         }
     }
 
+    /// Returns how many trees so many iterations grow.
+    pub(super) fn trees_of(&self, iterations: usize) -> usize {
+        let each = self.per_iteration.or(self.classes).and_then(|it| usize::try_from(it).ok()).unwrap_or(1);
+        iterations.saturating_mul(each)
+    }
+
     /// Makes the model.
     pub(super) fn finish(mut self, mut forest: Forest, format: &str) -> Result<Booster, Fault> {
         self.check_version()?;

@@ -56,9 +56,16 @@ impl Runtime for Lightgbm {
 
 /// What is wrong with the bytes of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
+    /// They are not what the format says.
     Malformed(String),
-    Unsupported { what: String, advice: &'static str },
+    /// They are sound, but hold something that is not served.
+    Unsupported {
+        /// What it is, by LightGBM's own name.
+        what: String,
+        /// What to do.
+        advice: &'static str,
+    },
 }
 
 impl Fault {
@@ -68,7 +75,7 @@ impl Fault {
 }
 
 /// A booster: what sums up a row's raw scores, and what makes an answer of them.
-struct Booster {
+pub(super) struct Booster {
     signature: Signature,
     forest: Forest,
     features: usize,
@@ -88,7 +95,7 @@ fn read(bytes: &[u8]) -> Result<Booster, Fault> {
             what: "a pickled Python object".to_owned(),
             advice: "write the model with `booster.save_model(\"model.txt\")`",
         }),
-        Some(_) if text::begins(bytes) => text::read(bytes),
+        Some(_) if text::begins(bytes) => text::read(bytes, usize::MAX),
         Some(_) => Err(Fault::malformed(
             "its first line is not `tree`, so it is not a model that LightGBM saved; expected the file of \
              `booster.save_model` or the JSON of `booster.dump_model`",
@@ -96,7 +103,31 @@ fn read(bytes: &[u8]) -> Result<Booster, Fault> {
     }
 }
 
+/// Reads a model out of memory, as a pickled `lightgbm.Booster` holds it: the text of all its iterations. Those behind the
+/// first `iterations` are left out.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(super) fn from_text(text: &[u8], iterations: usize) -> Result<Booster, Fault> {
+    if text::begins(text) { text::read(text, iterations) } else { read(text) }
+}
+
 impl Booster {
+    /// Returns how many features a row has.
+    pub(super) fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Returns how many numbers it answers a row.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Answers rows, `features` numbers each, as `Booster.predict` does: `outputs` numbers a row, flat.
+    pub(super) fn answer(&self, rows: &[f64]) -> Vec<f64> {
+        self.answers(self.scores(rows))
+    }
+
     fn new(
         forest: Forest,
         outputs: usize,

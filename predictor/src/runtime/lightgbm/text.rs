@@ -10,8 +10,8 @@ pub(super) fn begins(head: &[u8]) -> bool {
     Lines::new(head).next().is_some_and(|line| line.text == b"tree")
 }
 
-/// Reads a whole file that begins so.
-pub(super) fn read(bytes: &[u8]) -> Result<Booster, Fault> {
+/// Reads a whole file that begins so. Of its trees those of the first `iterations` are kept.
+pub(super) fn read(bytes: &[u8], iterations: usize) -> Result<Booster, Fault> {
     let mut lines = Lines::new(bytes);
     lines.next();
     let mut header = Header::default();
@@ -24,9 +24,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Booster, Fault> {
     header.check_version()?;
     let mut forest = Forest::default();
     reserve(&mut forest, lines.rest);
+    let wanted = header.trees_of(iterations);
+    let mut trees = 0;
     while let Some(it) = line.as_ref().filter(|it| it.text.starts_with(b"Tree=")) {
-        let number = it.number;
-        Block::read(&mut lines, number, forest.len())?.plant(&mut forest)?;
+        let block = Block::read(&mut lines, it.number, trees)?;
+        if trees < wanted {
+            block.plant(&mut forest)?;
+        }
+        trees += 1;
         line = lines.next_full();
     }
     // Until 2.1 the importances followed at once.
@@ -38,9 +43,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Booster, Fault> {
         None => return Err(Fault::malformed("the file ends before `end of trees`; it was cut off")),
     }
     if let Some(sizes) = sizes
-        && sizes != forest.len()
+        && sizes != trees
     {
-        let trees = forest.len();
         return Err(Fault::malformed(format!("`tree_sizes` is about {sizes} trees, the file has {trees}")));
     }
     header.finish(forest, "lightgbm_text")

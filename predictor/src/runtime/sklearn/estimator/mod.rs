@@ -4,6 +4,7 @@
 mod batch;
 mod bayes;
 mod bins;
+mod boosters;
 mod calibrated;
 mod categories;
 mod cluster;
@@ -99,6 +100,12 @@ pub(crate) trait Classifier: Send + Sync {
 
     /// What `decision_function` gives, when it has one.
     fn scores(&self) -> Option<Scores>;
+
+    /// Whether only later versions of its library have a `decision_function`, so that a model around it was made for scores by
+    /// one, and for probabilities by another.
+    fn may_have_scores(&self) -> bool {
+        false
+    }
 
     /// Classifies whole rows, at least one. What the classifier does not have is not wanted.
     ///

@@ -29,6 +29,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::trees::FAMILY,
     &super::ensemble::FAMILY,
     &super::dummy::FAMILY,
+    &super::boosters::FAMILY,
     &super::bayes::FAMILY,
     &super::discriminant::FAMILY,
     &super::network::FAMILY,
