@@ -107,6 +107,16 @@ impl<'d> View<'d> {
         }
     }
 
+    /// Returns the members of a list, tuple or set.
+    pub(crate) fn members(self) -> Option<impl ExactSizeIterator<Item = Self>> {
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) | Node::Set(items) => {
+                Some(items.iter().map(move |&id| self.at(id)))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the member of a list or tuple.
     pub(crate) fn item(self, at: usize) -> Option<Self> {
         self.items()?.nth(at)

@@ -118,7 +118,7 @@ impl<'b> Batch<'b> {
     pub(crate) fn numbers(&self) -> Result<Cow<'_, [f64]>, Error> {
         Ok(match self {
             Self::Dense(it) => Cow::Borrowed(&*it.values),
-            Self::Sparse(it) => Cow::Owned(filled(it)),
+            Self::Sparse(it) => Cow::Owned(filled(it)?),
             Self::Table(columns) => Cow::Owned(stacked(columns)?),
         })
     }
@@ -145,6 +145,18 @@ impl<'b> Batch<'b> {
         let (numbers, width) = (self.numbers()?, self.width());
         let column = |at: usize| Column::Numbers(numbers.iter().skip(at).step_by(width).copied().collect());
         Ok((0..width).map(column).collect())
+    }
+
+    /// Returns the rows as sparse ones.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming a column of texts.
+    pub(crate) fn into_sparse(self) -> Result<Sparse, Error> {
+        if let Self::Sparse(it) = self {
+            return Ok(it);
+        }
+        let rows = self.rows();
+        joined(&[self], rows)
     }
 
     /// Returns those columns, in that order; each index below [`Batch::width`].
@@ -202,15 +214,26 @@ impl Column<'_> {
     }
 }
 
-fn filled(sparse: &Sparse) -> Vec<f64> {
-    let mut values = vec![0.0; sparse.rows() * sparse.width];
+/// The most values that sparse rows may be filled up to: a request of a few words must not become a matrix of a million columns
+/// a thousand times.
+const FILLED: usize = 1 << 26;
+
+fn filled(sparse: &Sparse) -> Result<Vec<f64>, Error> {
+    let count = sparse.rows().saturating_mul(sparse.width);
+    if count > FILLED {
+        let (rows, width) = (sparse.rows(), sparse.width);
+        let message =
+            format!("{rows} rows of {width} columns are more than {FILLED} values; send fewer rows at once");
+        return Err(Error::new(weir_proto::Code::TooLarge, message));
+    }
+    let mut values = vec![0.0; count];
     for at in 0..sparse.rows() {
         let (columns, row) = sparse.row(at);
         for (&column, &value) in columns.iter().zip(row) {
             values[at * sparse.width + column as usize] = value;
         }
     }
-    values
+    Ok(values)
 }
 
 fn stacked(columns: &[Column<'_>]) -> Result<Vec<f64>, Error> {

@@ -145,6 +145,37 @@ impl Bayes {
         }
     }
 
+    /// Returns the logarithm of each class's joint likelihood, row after row.
+    fn joints(&self, batch: &Batch<'_>) -> Result<Vec<f64>, Error> {
+        let width = self.classes.len();
+        let mut joints = vec![0.0; batch.rows() * width];
+        if let (Batch::Sparse(sparse), Likelihood::Linear { weights, threshold }) = (batch, &self.likelihood)
+            && threshold.is_none_or(|it| it >= 0.0)
+        {
+            check_finite(&sparse.values, sparse.width, Missing::Refused, f64::MAX)?;
+            for (at, joint) in joints.chunks_exact_mut(width).enumerate() {
+                let (columns, values) = sparse.row(at);
+                for ((joint, constant), weights) in
+                    joint.iter_mut().zip(&self.constants).zip(weights.chunks_exact(self.features))
+                {
+                    let terms = columns.iter().zip(values).map(|(&at, &value)| {
+                        let value = threshold.map_or(value, |it| f64::from(u8::from(value > it)));
+                        weights[at as usize] * value
+                    });
+                    *joint = constant + terms.sum::<f64>();
+                }
+            }
+            return Ok(joints);
+        }
+        let matrix = batch.numbers()?;
+        check_finite(&matrix, self.features, Missing::Refused, f64::MAX)?;
+        let matrix = self.binarized(matrix.into_owned());
+        for (row, joint) in matrix.chunks_exact(self.features).zip(joints.chunks_exact_mut(width)) {
+            self.joint(row, joint);
+        }
+        Ok(joints)
+    }
+
     fn binarized(&self, mut matrix: Vec<f64>) -> Vec<f64> {
         if let Likelihood::Linear { threshold: Some(threshold), .. } = self.likelihood {
             matrix.iter_mut().for_each(|value| *value = f64::from(u8::from(*value > threshold)));
@@ -179,21 +210,17 @@ impl Classifier for Bayes {
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
-        let matrix = batch.numbers()?;
-        check_finite(&matrix, self.features, Missing::Refused, f64::MAX)?;
-        let matrix = self.binarized(matrix.into_owned());
         let width = self.classes.len();
-        let mut joint = vec![0.0; width];
+        let joints = self.joints(batch)?;
         let mut answer = Answer::default();
-        for row in matrix.chunks_exact(self.features) {
-            self.joint(row, &mut joint);
+        for joint in joints.chunks_exact(width) {
             if wanted.classes {
-                answer.classes.push(argmax(&joint) as u32);
+                answer.classes.push(argmax(joint) as u32);
             }
             if wanted.probabilities {
                 let from = answer.probabilities.len();
                 answer.probabilities.resize(from + width, 0.0);
-                probabilities(&joint, &mut answer.probabilities[from..]);
+                probabilities(joint, &mut answer.probabilities[from..]);
             }
         }
         Ok(answer)

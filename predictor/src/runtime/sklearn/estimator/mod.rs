@@ -27,7 +27,9 @@ mod pipeline;
 pub(crate) mod registry;
 mod scalers;
 mod steps;
+mod support;
 mod svc;
+mod text;
 mod trees;
 mod weights;
 

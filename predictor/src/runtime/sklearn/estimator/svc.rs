@@ -15,7 +15,10 @@ use super::{Answer, Batch, Classifier, Labels, Missing, Scores, Steps, Wanted, a
 
 pub(crate) static FAMILY: Family = Family {
     title: "Support vector machines",
-    classes: &[Class { name: "SVC", modules: &["sklearn.svm._classes", "sklearn.svm.classes"], read }],
+    classes: &[
+        Class { name: "SVC", modules: &["sklearn.svm._classes", "sklearn.svm.classes"], read },
+        Class { name: "NuSVC", modules: &["sklearn.svm._classes", "sklearn.svm.classes"], read },
+    ],
 };
 
 /// Reads the fitted support vectors.
