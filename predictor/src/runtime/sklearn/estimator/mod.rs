@@ -20,6 +20,7 @@ mod labels;
 mod linear;
 mod logistic;
 mod meta;
+mod near;
 mod network;
 mod pairs;
 mod pipeline;

@@ -30,6 +30,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::bayes::FAMILY,
     &super::discriminant::FAMILY,
     &super::network::FAMILY,
+    &super::near::FAMILY,
     &super::cluster::FAMILY,
     &super::decomposition::FAMILY,
     &super::scalers::FAMILY,

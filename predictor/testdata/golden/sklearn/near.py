@@ -1,0 +1,114 @@
+"""Neighbours, and what is built around models."""
+
+import numpy as np
+import pandas
+import sklearn
+from sklearn import neighbors as nb
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+
+from case import Case
+
+IRIS, CANCER, SUGAR, WINE = load_iris(), load_breast_cancer(), load_diabetes(), load_wine()
+DIGITS = load_digits()
+RECENT = tuple(int(it) for it in sklearn.__version__.split(".")[:2]) >= (1, 6)
+FAR = np.vstack([IRIS.data[::4], IRIS.data[:12] * 3 - 4])
+
+
+def cases():
+    yield from classifiers()
+    yield from regressors()
+    yield from radius()
+    yield from centroids()
+
+
+def classifiers():
+    # The flowers are measured in tenths: many distances tie, and whose vote counts is up to the order of the search.
+    for tree in ["kd_tree", "ball_tree"]:
+        for k in [1, 2, 5, 8, 20]:
+            for leaf in [1, 4, 30]:
+                for weights in ["uniform", "distance"]:
+                    model = nb.KNeighborsClassifier(k, algorithm=tree, leaf_size=leaf, weights=weights)
+                    yield Case("knn_{}_{}_{}_{}".format(tree, k, leaf, weights), model.fit(IRIS.data, IRIS.target), FAR)
+        for p in [1, 1.5, 3, np.inf]:
+            for weights in ["uniform", "distance"]:
+                model = nb.KNeighborsClassifier(6, algorithm=tree, leaf_size=3, p=p, weights=weights)
+                yield Case("knn_{}_p{}_{}".format(tree, p, weights), model.fit(IRIS.data, IRIS.target), FAR)
+    # Brute force adds up the same distances for these metrics as a tree does.
+    for p in [1, 3, np.inf, 0.5] if RECENT else [1, 3, np.inf]:
+        for weights in ["uniform", "distance"]:
+            model = nb.KNeighborsClassifier(7, algorithm="brute", p=p, weights=weights)
+            yield Case("knn_brute_p{}_{}".format(p, weights), model.fit(IRIS.data, IRIS.target), FAR)
+    # Euclidean distances of brute force are differences of large numbers: no ties here, and seven digits.
+    cancer = CANCER.data[::2] / CANCER.data.std(axis=0)
+    asked = CANCER.data[1::12] / CANCER.data.std(axis=0)
+    names = np.array(["bad", "good"])[CANCER.target[::2]]
+    for weights in ["uniform", "distance"]:
+        model = nb.KNeighborsClassifier(9, weights=weights).fit(cancer, names)
+        assert model._fit_method == "brute"
+        yield Case("knn_auto_brute_{}".format(weights), model, asked, tolerance=1e-9)
+    if RECENT:
+        # Since 1.3 a plain vote of brute force adds up differences too.
+        yield Case("knn_brute_ties", nb.KNeighborsClassifier(6, algorithm="brute").fit(IRIS.data, IRIS.target), FAR)
+        yield Case("knn_digits", nb.KNeighborsClassifier().fit(DIGITS.data[::3], DIGITS.target[::3]), DIGITS.data[1::40])
+    wine = nb.KNeighborsClassifier(4, leaf_size=7).fit(WINE.data, WINE.target == 1)
+    yield Case("knn_bool", wine, WINE.data[::4] + 0.3, form=4)
+    frame = pandas.DataFrame(WINE.data[:, :3], columns=["a", "b", "c"])
+    named = nb.KNeighborsClassifier(3, metric="chebyshev", algorithm="ball_tree").fit(frame, WINE.target_names[WINE.target])
+    yield Case("knn_names", named, frame.iloc[::5], form=2)
+    grid = np.array([[x, y] for x in range(9) for y in range(9)], dtype=float)
+    colours = (grid[:, 0] * 7 + grid[:, 1] * 3) % 4
+    asked = np.array([[x / 2, y / 2] for x in range(7) for y in range(7)]) + 0.5
+    for tree in ["kd_tree", "ball_tree"]:
+        for k in [1, 3, 4, 12]:
+            model = nb.KNeighborsClassifier(k, algorithm=tree, leaf_size=2).fit(grid, colours)
+            yield Case("knn_grid_{}_{}".format(tree, k), model, asked)
+
+
+def regressors():
+    x, y = SUGAR.data, SUGAR.target
+    rows = np.vstack([x[::10], x[:5] * 3])
+    both = np.c_[y, -2 * y + x[:, 0]]
+    for tree in ["kd_tree", "ball_tree", "brute"]:
+        for weights in ["uniform", "distance"]:
+            for k in [1, 6, 15]:
+                model = nb.KNeighborsRegressor(k, algorithm=tree, weights=weights)
+                # Of brute force a row that was fitted is not quite at its own place.
+                asked, near = (rows * 1.01, 1e-9) if tree == "brute" else (rows, 1e-12)
+                yield Case("near_{}_{}_{}".format(tree, k, weights), model.fit(x, y), asked, tolerance=near)
+        model = nb.KNeighborsRegressor(4, algorithm=tree, p=1, weights="distance")
+        yield Case("near_both_{}".format(tree), model.fit(x, both), rows)
+    yield Case("near_column", nb.KNeighborsRegressor(3, algorithm="kd_tree").fit(x, y[:, None]), rows)
+    whole = nb.KNeighborsRegressor(3, algorithm="kd_tree", weights="distance").fit(IRIS.data, IRIS.target)
+    yield Case("near_whole", whole, FAR)
+
+
+def radius():
+    for method in ["kd_tree", "ball_tree", "brute"]:
+        for weights in ["uniform", "distance"]:
+            for p in [1, 2, 3] if method != "brute" else [1, 3]:
+                name = "{}_{}_p{}".format(method, weights, p)
+                options = dict(algorithm=method, weights=weights, p=p, leaf_size=3)
+                # Brute force has no outliers here: what it makes of their label is another thing in each release.
+                if method == "brute":
+                    vote = nb.RadiusNeighborsClassifier(0.7, **options).fit(IRIS.data, IRIS.target)
+                    yield Case("radius_" + name, vote, IRIS.data[::3])
+                vote = nb.RadiusNeighborsClassifier(0.7, outlier_label="most_frequent", **options)
+                if method != "brute":
+                    yield Case("radius_" + name, vote.fit(IRIS.data, IRIS.target), FAR)
+                mean = nb.RadiusNeighborsRegressor(0.9, **options).fit(IRIS.data, IRIS.data[:, 0] * 3)
+                yield Case("radius_mean_" + name, mean, FAR)
+    names = nb.RadiusNeighborsClassifier(0.5, outlier_label="virginica", algorithm="kd_tree")
+    yield Case("radius_names", names.fit(IRIS.data, IRIS.target_names[IRIS.target]), FAR)
+
+
+def centroids():
+    for metric in ["euclidean", "manhattan"]:
+        model = nb.NearestCentroid(metric=metric)
+        yield Case("centroid_" + metric, model.fit(IRIS.data, IRIS.target), FAR)
+        yield Case("centroid_two_" + metric, nb.NearestCentroid(metric=metric).fit(WINE.data, WINE.target == 1), WINE.data[::4])
+    yield Case("centroid_shrunk", nb.NearestCentroid(shrink_threshold=0.3).fit(IRIS.data, IRIS.target_names[IRIS.target]), FAR)
+    if RECENT:
+        model = nb.NearestCentroid(priors=[0.2, 0.5, 0.3])
+        yield Case("centroid_priors", model.fit(IRIS.data, IRIS.target), FAR)
+        model = nb.NearestCentroid(metric="manhattan", priors=[0.2, 0.5, 0.3])
+        yield Case("centroid_priors_manhattan", model.fit(IRIS.data, IRIS.target), FAR)
