@@ -3,8 +3,14 @@
 import numpy as np
 import pandas
 import sklearn
+from sklearn import linear_model as lm
 from sklearn import neighbors as nb
+from sklearn import preprocessing as pp
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+
+from sklearn.isotonic import IsotonicRegression
+from sklearn.pipeline import make_pipeline
 
 from case import Case
 
@@ -19,6 +25,8 @@ def cases():
     yield from regressors()
     yield from radius()
     yield from centroids()
+    yield from targets()
+    yield from curves()
 
 
 def classifiers():
@@ -112,3 +120,43 @@ def centroids():
         yield Case("centroid_priors", model.fit(IRIS.data, IRIS.target), FAR)
         model = nb.NearestCentroid(metric="manhattan", priors=[0.2, 0.5, 0.3])
         yield Case("centroid_priors_manhattan", model.fit(IRIS.data, IRIS.target), FAR)
+
+
+def targets():
+    x, y = SUGAR.data, SUGAR.target
+    rows = np.vstack([x[::10], x[:5] * 30])
+    both = np.c_[y, y ** 2 + 1]
+    transformers = [
+        pp.StandardScaler(), pp.StandardScaler(with_mean=False), pp.MinMaxScaler((-1, 3)), pp.MaxAbsScaler(),
+        pp.RobustScaler(), pp.RobustScaler(with_scaling=False), pp.PowerTransformer(), pp.PowerTransformer(standardize=False),
+        pp.PowerTransformer(method="box-cox"), pp.QuantileTransformer(n_quantiles=40),
+        pp.QuantileTransformer(n_quantiles=60, output_distribution="normal"),
+        pp.FunctionTransformer(np.log, np.exp), pp.FunctionTransformer(np.sqrt, np.square),
+        pp.FunctionTransformer(),
+    ]
+    for at, transformer in enumerate(transformers):
+        name = "target_{}_{}".format(type(transformer).__name__, at)
+        model = TransformedTargetRegressor(lm.Ridge(), transformer=transformer)
+        yield Case(name, model.fit(x, y), rows, tolerance=1e-11)
+        yield Case(name + "_both", model.fit(x, both), rows, tolerance=1e-11)
+    yield Case("target_functions", TransformedTargetRegressor(func=np.log1p, inverse_func=np.expm1).fit(x, y), rows)
+    yield Case("target_column", TransformedTargetRegressor(lm.Ridge(), transformer=pp.StandardScaler()).fit(x, y[:, None]), rows)
+    yield Case("target_nothing", TransformedTargetRegressor().fit(x, y), rows)
+    piped = make_pipeline(pp.StandardScaler(), lm.Lasso(0.1))
+    frame = pandas.DataFrame(x, columns=SUGAR.feature_names)
+    model = TransformedTargetRegressor(piped, func=np.log2, inverse_func=np.exp2).fit(frame, y)
+    yield Case("target_piped", model, frame.iloc[::9])
+    model = make_pipeline(pp.StandardScaler(), TransformedTargetRegressor(nb.KNeighborsRegressor(3), transformer=pp.MinMaxScaler()))
+    yield Case("target_in_pipe", model.fit(x, y), rows)
+
+
+def curves():
+    x, y = SUGAR.data[:, 2], SUGAR.target
+    rows = np.sort(np.r_[x[:30], np.linspace(-0.2, 0.3, 20)])[:, None]
+    for beyond in ["nan", "clip"]:
+        for up in [True, False]:
+            yield Case("isotonic_{}_{}".format(beyond, up), IsotonicRegression(out_of_bounds=beyond, increasing=up).fit(x, y), rows)
+    inside = x[(x > x.min()) & (x < x.max())][:50, None]
+    yield Case("isotonic_raise", IsotonicRegression(out_of_bounds="raise", y_min=100, y_max=200).fit(x, y), inside)
+    yield Case("isotonic_one", IsotonicRegression().fit([1.0, 1.0], [2.0, 4.0]), rows)
+    yield Case("isotonic_flat", IsotonicRegression(out_of_bounds="nan").fit([1.0, 2.0], [2.0, 2.0]), rows * 10)

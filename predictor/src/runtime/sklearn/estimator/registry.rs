@@ -42,6 +42,8 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::columns::FAMILY,
     &super::meta::FAMILY,
     &super::calibrated::FAMILY,
+    &super::target::FAMILY,
+    &super::isotonic::FAMILY,
 ];
 
 /// Returns the class of that full name, such as `sklearn.svm._classes.SVC`.
