@@ -4,13 +4,17 @@ import numpy as np
 import pandas
 import sklearn
 from sklearn import linear_model as lm
+from sklearn import multiclass as mc
 from sklearn import neighbors as nb
 from sklearn import preprocessing as pp
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from sklearn.isotonic import IsotonicRegression
+from sklearn.multioutput import ClassifierChain, RegressorChain
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC, LinearSVC
 
 from case import Case
 
@@ -27,6 +31,8 @@ def cases():
     yield from centroids()
     yield from targets()
     yield from curves()
+    yield from codes()
+    yield from chains()
 
 
 def classifiers():
@@ -160,3 +166,38 @@ def curves():
     yield Case("isotonic_raise", IsotonicRegression(out_of_bounds="raise", y_min=100, y_max=200).fit(x, y), inside)
     yield Case("isotonic_one", IsotonicRegression().fit([1.0, 1.0], [2.0, 4.0]), rows)
     yield Case("isotonic_flat", IsotonicRegression(out_of_bounds="nan").fit([1.0, 2.0], [2.0, 2.0]), rows * 10)
+
+
+def codes():
+    models = [
+        lm.LogisticRegression(max_iter=1000), LinearSVC(max_iter=20000, random_state=0), GaussianNB(), SVC(C=0.1),
+        make_pipeline(pp.StandardScaler(), lm.Perceptron()), nb.KNeighborsClassifier(3, algorithm="kd_tree"),
+    ]
+    for at, model in enumerate(models):
+        yield Case("pairs_{}".format(at), mc.OneVsOneClassifier(model).fit(IRIS.data, IRIS.target), FAR)
+        names = mc.OneVsOneClassifier(model).fit(WINE.data, WINE.target_names[WINE.target])
+        yield Case("pairs_names_{}".format(at), names, WINE.data[::4])
+        two = mc.OneVsOneClassifier(model).fit(IRIS.data, IRIS.target == 1)
+        yield Case("pairs_two_{}".format(at), two, FAR, form=4)
+        code = mc.OutputCodeClassifier(model, code_size=2.5, random_state=1)
+        yield Case("code_{}".format(at), code.fit(IRIS.data, IRIS.target), FAR)
+    digits = mc.OneVsOneClassifier(lm.RidgeClassifier()).fit(DIGITS.data[::4], DIGITS.target[::4])
+    yield Case("pairs_digits", digits, DIGITS.data[1::40])
+    digits = mc.OutputCodeClassifier(lm.RidgeClassifier(), code_size=3, random_state=0).fit(DIGITS.data[::4], DIGITS.target[::4])
+    yield Case("code_digits", digits, DIGITS.data[1::40])
+
+
+def chains():
+    many = np.c_[IRIS.target == 0, IRIS.target == 1, IRIS.data[:, 0] > 5.8].astype(int)
+    for at, model in enumerate([lm.LogisticRegression(max_iter=1000), GaussianNB(), LinearSVC(max_iter=20000, random_state=0)]):
+        chain = ClassifierChain(model, order=[2, 0, 1])
+        yield Case("chain_{}".format(at), chain.fit(IRIS.data, many), FAR)
+        yield Case("chain_plain_{}".format(at), ClassifierChain(model).fit(IRIS.data, many), FAR, form=4)
+    if RECENT:
+        for method in ["predict_proba", "decision_function"]:
+            chain = ClassifierChain(lm.LogisticRegression(max_iter=1000), order="random", random_state=3, chain_method=method)
+            yield Case("chain_by_" + method, chain.fit(IRIS.data, many), FAR)
+    x, y = SUGAR.data, np.c_[SUGAR.target, -SUGAR.target ** 2 / 100, SUGAR.data[:, 0]]
+    for at, model in enumerate([lm.Ridge(), nb.KNeighborsRegressor(3)]):
+        yield Case("chain_numbers_{}".format(at), RegressorChain(model, order=[1, 2, 0]).fit(x, y), x[::9])
+        yield Case("chain_folds_{}".format(at), RegressorChain(model, cv=3).fit(x, y), x[::9])

@@ -41,6 +41,8 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::pipeline::FAMILY,
     &super::columns::FAMILY,
     &super::meta::FAMILY,
+    &super::codes::FAMILY,
+    &super::chains::FAMILY,
     &super::calibrated::FAMILY,
     &super::target::FAMILY,
     &super::isotonic::FAMILY,
