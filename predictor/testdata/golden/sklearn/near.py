@@ -10,6 +10,7 @@ from sklearn import preprocessing as pp
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.multioutput import ClassifierChain, RegressorChain
 from sklearn.naive_bayes import GaussianNB
@@ -33,6 +34,7 @@ def cases():
     yield from curves()
     yield from codes()
     yield from chains()
+    yield from accents()
 
 
 def classifiers():
@@ -201,3 +203,17 @@ def chains():
     for at, model in enumerate([lm.Ridge(), nb.KNeighborsRegressor(3)]):
         yield Case("chain_numbers_{}".format(at), RegressorChain(model, order=[1, 2, 0]).fit(x, y), x[::9])
         yield Case("chain_folds_{}".format(at), RegressorChain(model, cv=3).fit(x, y), x[::9])
+
+
+def accents():
+    words = [
+        "Été à la plage", "ÅNGSTRÖM naïve façade", "ﬁne ﬂuid ½ x² ①", "Ελληνικά ΆΈ", "한국어 텍스트", "日本語 ガ ｶﾞ", "Việt Nam tiếng",
+        "İstanbul ıI", "plain ascii text", "e\u0301te\u0301 a\u030a", "ЁЖ й Й", "हिन्दी नमस्ते", "عَرَبِيّ", "\u00a0no\u2009break\u2003space", "ß ẞ œuvre æ ø Ł",
+        "a\u0308\u0323 \u1e09", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𝟙𝟚", "\u0344 \u0387 \u212b", "שָׁלוֹם", "ไทย กำ",
+    ]
+    texts = [a + " " + b for a in words for b in words[:3]][:50]
+    for kind in ["unicode", "ascii"]:
+        for at, options in enumerate([dict(), dict(analyzer="char", ngram_range=(1, 3)), dict(analyzer="char_wb", ngram_range=(2, 3)), dict(lowercase=False, ngram_range=(1, 2))]):
+            yield Case("accents_{}_{}".format(kind, at), CountVectorizer(strip_accents=kind, **options).fit(texts), texts)
+        yield Case("accents_weighed_" + kind, TfidfVectorizer(strip_accents=kind, stop_words=["ete", "la"], ngram_range=(1, 2)).fit(texts), texts)
+        yield Case("accents_hashed_" + kind, HashingVectorizer(n_features=64, strip_accents=kind), texts)
