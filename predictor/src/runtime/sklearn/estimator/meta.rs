@@ -36,16 +36,22 @@ fn best(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
 
 /// Reads the members of `estimators_`, each a model of its own.
 pub(super) fn members(fitted: &Fitted<'_>) -> Result<Vec<Steps>, Refusal> {
+    members_of(fitted, listed(fitted)?)
+}
+
+/// Returns the members of `estimators_`.
+pub(super) fn listed<'d>(fitted: &Fitted<'d>) -> Result<Vec<View<'d>>, Refusal> {
     let list = fitted.need("estimators_")?;
-    let items: Vec<View<'_>> = match list.items() {
-        Some(items) => items.collect(),
-        None => {
-            let array = fitted.array("estimators_")?;
-            let members =
-                array.members().ok_or_else(|| fitted.malformed("has `estimators_` that are no list"))?;
-            members.collect()
-        }
-    };
+    if let Some(items) = list.items() {
+        return Ok(items.collect());
+    }
+    let array = fitted.array("estimators_")?;
+    let members = array.members().ok_or_else(|| fitted.malformed("has `estimators_` that are no list"))?;
+    Ok(members.collect())
+}
+
+/// Reads models of the same columns, at least one.
+pub(super) fn members_of<'d>(fitted: &Fitted<'d>, items: Vec<View<'d>>) -> Result<Vec<Steps>, Refusal> {
     if items.is_empty() {
         return Err(fitted.malformed("has no estimators"));
     }

@@ -33,6 +33,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::bayes::FAMILY,
     &super::discriminant::FAMILY,
     &super::network::FAMILY,
+    &super::near::FAMILY,
     &super::cluster::FAMILY,
     &super::decomposition::FAMILY,
     &super::scalers::FAMILY,
@@ -43,7 +44,11 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::pipeline::FAMILY,
     &super::columns::FAMILY,
     &super::meta::FAMILY,
+    &super::codes::FAMILY,
+    &super::chains::FAMILY,
     &super::calibrated::FAMILY,
+    &super::target::FAMILY,
+    &super::isotonic::FAMILY,
 ];
 
 /// Returns the class of that full name, such as `sklearn.svm._classes.SVC`.
