@@ -74,11 +74,13 @@ fn files_that_are_no_models_do_not_count() {
 
 #[test]
 fn what_no_format_knows_is_told_format_by_format() {
-    let met = loaded(None, &[("model.bst", Err("binf"))]);
-    let wanted = "FOLDER/model.bst: not xgboost: a file that is neither JSON nor UBJSON, such as the binary format of XGBoost \
-                  before 1.6, is not supported; load it with XGBoost 1.6 to 3.0 and write it with \
-                  `booster.save_model(\"model.ubj\")`; not lightgbm: its first line is not `tree`, so it is not a model that";
+    let met = loaded(None, &[("model.bst", Err("booster\n"))]);
+    let wanted = "FOLDER/model.bst: not xgboost: the model's parameters, 136 bytes from byte 0 on, run past the end of the file \
+                  at 8; expected a model in the binary format of XGBoost until 3.0, JSON or UBJSON; \
+                  not lightgbm: its first line is not `tree`, so it is not a model that";
     assert!(met.starts_with(wanted), "{met}");
+    let old = loaded(None, &[("model.bst", Ok("xgboost/0.72.1/binary.bst"))]);
+    assert_eq!(old, "xgboost_binary");
     let named = loaded(Some("lightgbm"), &[("model.bst", Ok("xgboost/3.2.0/binary.ubj"))]);
     assert!(named.starts_with("FOLDER/model.bst: "), "{named}");
     assert!(!named.contains("not xgboost"), "{named}");
