@@ -189,7 +189,8 @@ impl Classifier for Boosted {
     }
 
     fn row_ns(&self) -> f64 {
-        let votes = self.members.len() * self.classes.len();
+        // Each member is asked on its own.
+        let votes = self.members.len() * (20 + self.classes.len());
         self.members.iter().map(Steps::row_ns).sum::<f64>() + votes as f64
     }
 }
