@@ -297,6 +297,8 @@ fn flipped_bits_never_panic() {
         "1.5/forest_binary.p4.pkl",
         "1.5/pipeline_svc.joblib",
         "1.5/order.p0.pkl",
+        "1.9/near_balls.p4.pkl",
+        "1.9/near_boxes.joblib",
     ] {
         let sound = std::fs::read(crate_path("testdata/sklearn").join(name)).unwrap();
         for at in (0..sound.len()).step_by(3) {
