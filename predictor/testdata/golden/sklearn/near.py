@@ -35,6 +35,7 @@ def cases():
     yield from codes()
     yield from chains()
     yield from accents()
+    yield from splines()
 
 
 def classifiers():
@@ -217,3 +218,23 @@ def accents():
             yield Case("accents_{}_{}".format(kind, at), CountVectorizer(strip_accents=kind, **options).fit(texts), texts)
         yield Case("accents_weighed_" + kind, TfidfVectorizer(strip_accents=kind, stop_words=["ete", "la"], ngram_range=(1, 2)).fit(texts), texts)
         yield Case("accents_hashed_" + kind, HashingVectorizer(n_features=64, strip_accents=kind), texts)
+
+
+def splines():
+    x = IRIS.data
+    inside = x[(x > x.min(axis=0)).all(axis=1) & (x < x.max(axis=0)).all(axis=1)][:50]
+    for kind in ["constant", "linear", "continue", "periodic", "error"]:
+        for degree in [1, 2, 3, 5]:
+            if kind == "linear" and degree == 1:
+                continue
+            for knots in ["uniform", "quantile"]:
+                model = pp.SplineTransformer(6, degree=degree, extrapolation=kind, knots=knots, include_bias=degree != 2)
+                rows = inside if kind == "error" else FAR
+                yield Case("spline_{}_{}_{}".format(kind, degree, knots), model.fit(x), rows)
+    yield Case("spline_line", pp.SplineTransformer(4, degree=1, extrapolation="linear").fit(x[:, :1]), FAR[:, :1])
+    model = make_pipeline(pp.SplineTransformer(), lm.Ridge()).fit(SUGAR.data, SUGAR.target)
+    yield Case("spline_ridge", model, SUGAR.data[::9] * 1.3)
+    if RECENT:
+        rows = FAR.copy()
+        rows[::7, 1] = np.nan
+        yield Case("spline_missing", pp.SplineTransformer(handle_missing="zeros").fit(x), rows)
