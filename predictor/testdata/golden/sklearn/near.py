@@ -66,7 +66,9 @@ def classifiers():
     if RECENT:
         # Since 1.3 a plain vote of brute force adds up differences too.
         yield Case("knn_brute_ties", nb.KNeighborsClassifier(6, algorithm="brute").fit(IRIS.data, IRIS.target), FAR)
-        yield Case("knn_digits", nb.KNeighborsClassifier().fit(DIGITS.data[::3], DIGITS.target[::3]), DIGITS.data[1::40])
+    # Of whole numbers brute force makes no mistakes: distances tie there as they do in a tree.
+    yield Case("knn_digits", nb.KNeighborsClassifier().fit(DIGITS.data[::3], DIGITS.target[::3]), DIGITS.data[1::40])
+    yield Case("knn_digits_far", nb.KNeighborsClassifier(3, weights="distance").fit(DIGITS.data, DIGITS.target), DIGITS.data[1::40])
     wine = nb.KNeighborsClassifier(4, leaf_size=7).fit(WINE.data, WINE.target == 1)
     yield Case("knn_bool", wine, WINE.data[::4] + 0.3, form=4)
     frame = pandas.DataFrame(WINE.data[:, :3], columns=["a", "b", "c"])
@@ -75,7 +77,7 @@ def classifiers():
     grid = np.array([[x, y] for x in range(9) for y in range(9)], dtype=float)
     colours = (grid[:, 0] * 7 + grid[:, 1] * 3) % 4
     asked = np.array([[x / 2, y / 2] for x in range(7) for y in range(7)]) + 0.5
-    for tree in ["kd_tree", "ball_tree"]:
+    for tree in ["kd_tree", "ball_tree", "brute"]:
         for k in [1, 3, 4, 12]:
             model = nb.KNeighborsClassifier(k, algorithm=tree, leaf_size=2).fit(grid, colours)
             yield Case("knn_grid_{}_{}".format(tree, k), model, asked)
