@@ -84,6 +84,8 @@ def a_few():
     save("forest", forest(3, class_weight={0: 1.0, 1: 2.5, 2: 0.3}).fit(IRIS_X, IRIS_Y), ASK, 4)
     if VERSION in [(1, 1), (1, 9)]:
         trees()
+    if VERSION >= (1, 9):
+        near()
 
 
 def trees():
@@ -106,6 +108,30 @@ def trees():
     save("voting", ensemble.VotingClassifier(both, voting="soft", weights=[1, 2]).fit(IRIS_X, IRIS_Y), ASK, "joblib")
     save("stacking", ensemble.StackingClassifier(both, cv=3, passthrough=True).fit(IRIS_X, IRIS_Y), ASK, "joblib")
     save("isolation", ensemble.IsolationForest(n_estimators=3, max_samples=8, random_state=0).fit(IRIS_X), ASK, "joblib")
+
+
+def near():
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.multiclass import OneVsOneClassifier, OutputCodeClassifier
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid, RadiusNeighborsClassifier
+    from sklearn.preprocessing import MinMaxScaler
+
+    # Between points of a grid distances tie, and the order of the search decides.
+    grid = np.array([[x, y] for x in range(6) for y in range(6)], dtype=float)
+    colours, between = (grid @ [7, 3]).astype(int) % 3, grid[:20] + 0.5
+    save("near_boxes", KNeighborsClassifier(3, algorithm="kd_tree", leaf_size=3).fit(grid, colours), between, "joblib")
+    balls = KNeighborsClassifier(4, algorithm="ball_tree", leaf_size=2, p=3, weights="distance")
+    save("near_balls", balls.fit(grid, colours), np.vstack([between, grid[:3]]), 4)
+    brute = KNeighborsRegressor(5, algorithm="brute", p=1, weights="distance").fit(grid, grid @ [1.5, -2])
+    save("near_list", brute, np.vstack([between, grid[:3]]), "joblib")
+    within = RadiusNeighborsClassifier(1.0, outlier_label=1, algorithm="kd_tree", leaf_size=2)
+    save("near_within", within.fit(grid, colours), np.vstack([between, FAR[:, :2]]), "joblib")
+    save("centroids", NearestCentroid().fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    target = TransformedTargetRegressor(KNeighborsRegressor(2, algorithm="kd_tree"), transformer=MinMaxScaler())
+    save("target", target.fit(grid, grid @ [1.5, -2]), between, "joblib")
+    model = LogisticRegression(max_iter=1000)
+    save("pairs", OneVsOneClassifier(model).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("code", OutputCodeClassifier(model, code_size=2, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
 
 
 def everything():

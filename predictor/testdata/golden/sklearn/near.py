@@ -35,6 +35,7 @@ def cases():
     yield from codes()
     yield from chains()
     yield from accents()
+    yield from splines()
 
 
 def classifiers():
@@ -65,7 +66,9 @@ def classifiers():
     if RECENT:
         # Since 1.3 a plain vote of brute force adds up differences too.
         yield Case("knn_brute_ties", nb.KNeighborsClassifier(6, algorithm="brute").fit(IRIS.data, IRIS.target), FAR)
-        yield Case("knn_digits", nb.KNeighborsClassifier().fit(DIGITS.data[::3], DIGITS.target[::3]), DIGITS.data[1::40])
+    # Of whole numbers brute force makes no mistakes: distances tie there as they do in a tree.
+    yield Case("knn_digits", nb.KNeighborsClassifier().fit(DIGITS.data[::3], DIGITS.target[::3]), DIGITS.data[1::40])
+    yield Case("knn_digits_far", nb.KNeighborsClassifier(3, weights="distance").fit(DIGITS.data, DIGITS.target), DIGITS.data[1::40])
     wine = nb.KNeighborsClassifier(4, leaf_size=7).fit(WINE.data, WINE.target == 1)
     yield Case("knn_bool", wine, WINE.data[::4] + 0.3, form=4)
     frame = pandas.DataFrame(WINE.data[:, :3], columns=["a", "b", "c"])
@@ -74,7 +77,7 @@ def classifiers():
     grid = np.array([[x, y] for x in range(9) for y in range(9)], dtype=float)
     colours = (grid[:, 0] * 7 + grid[:, 1] * 3) % 4
     asked = np.array([[x / 2, y / 2] for x in range(7) for y in range(7)]) + 0.5
-    for tree in ["kd_tree", "ball_tree"]:
+    for tree in ["kd_tree", "ball_tree", "brute"]:
         for k in [1, 3, 4, 12]:
             model = nb.KNeighborsClassifier(k, algorithm=tree, leaf_size=2).fit(grid, colours)
             yield Case("knn_grid_{}_{}".format(tree, k), model, asked)
@@ -217,3 +220,23 @@ def accents():
             yield Case("accents_{}_{}".format(kind, at), CountVectorizer(strip_accents=kind, **options).fit(texts), texts)
         yield Case("accents_weighed_" + kind, TfidfVectorizer(strip_accents=kind, stop_words=["ete", "la"], ngram_range=(1, 2)).fit(texts), texts)
         yield Case("accents_hashed_" + kind, HashingVectorizer(n_features=64, strip_accents=kind), texts)
+
+
+def splines():
+    x = IRIS.data
+    inside = x[(x > x.min(axis=0)).all(axis=1) & (x < x.max(axis=0)).all(axis=1)][:50]
+    for kind in ["constant", "linear", "continue", "periodic", "error"]:
+        for degree in [1, 2, 3, 5]:
+            if kind == "linear" and degree == 1:
+                continue
+            for knots in ["uniform", "quantile"]:
+                model = pp.SplineTransformer(6, degree=degree, extrapolation=kind, knots=knots, include_bias=degree != 2)
+                rows = inside if kind == "error" else FAR
+                yield Case("spline_{}_{}_{}".format(kind, degree, knots), model.fit(x), rows)
+    yield Case("spline_line", pp.SplineTransformer(4, degree=1, extrapolation="linear").fit(x[:, :1]), FAR[:, :1])
+    model = make_pipeline(pp.SplineTransformer(), lm.Ridge()).fit(SUGAR.data, SUGAR.target)
+    yield Case("spline_ridge", model, SUGAR.data[::9] * 1.3)
+    if RECENT:
+        rows = FAR.copy()
+        rows[::7, 1] = np.nan
+        yield Case("spline_missing", pp.SplineTransformer(handle_missing="zeros").fit(x), rows)

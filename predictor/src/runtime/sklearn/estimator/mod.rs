@@ -31,6 +31,7 @@ mod pairs;
 mod pipeline;
 pub(crate) mod registry;
 mod scalers;
+mod spline;
 mod steps;
 mod support;
 mod svc;

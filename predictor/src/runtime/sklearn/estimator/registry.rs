@@ -39,6 +39,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::scalers::FAMILY,
     &super::features::FAMILY,
     &super::bins::FAMILY,
+    &super::spline::FAMILY,
     &super::encoders::FAMILY,
     &super::text::FAMILY,
     &super::pipeline::FAMILY,
