@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod compose;
+mod docs;
 mod fuzz;
 mod golden;
 mod grpc;
