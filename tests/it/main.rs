@@ -10,6 +10,7 @@ mod golden;
 mod grpc;
 mod harness;
 mod hop;
+mod hostile;
 mod mistakes;
 mod readme;
 mod registry;
