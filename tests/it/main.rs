@@ -6,6 +6,7 @@
 mod clients;
 mod compose;
 mod compression;
+mod docs;
 mod events;
 mod flags;
 mod fuzz;
@@ -14,6 +15,7 @@ mod grpc;
 mod harness;
 mod headers;
 mod hop;
+mod hostile;
 mod limits;
 mod mistakes;
 mod openapi;

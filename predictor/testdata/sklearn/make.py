@@ -1,6 +1,7 @@
 """Makes the golden files beside it: small models and what scikit-learn itself answers.
 
     python make.py            # the files of this release of scikit-learn
+    python make.py forms      # folder `forms`: one model in every form a file may have; wants lz4 and dill
     python make.py CASES      # folder `explain`: the explainer's golden cases, out of their folder
 
 Run it once in each of these environments; each writes its own folder and its own line of `versions.txt`:
@@ -17,6 +18,7 @@ cases in `explain` were saved by scikit-learn 1.5.2 with numpy 1.26.4 and keep t
 as do support vector machines in 0.20, where it still depended on the other rows of the batch.
 """
 
+import io
 import json
 import pickle
 import sys
@@ -229,6 +231,68 @@ def labels():
     save("order", model, ASK, 5)
 
 
+def forms():
+    """One model, compressed in every way of joblib's, and pickled by others than `pickle.dump`."""
+    folder = Path(__file__).parent / "forms"
+    folder.mkdir(exist_ok=True)
+    names = IRIS.target_names[IRIS_Y]
+    model = LogisticRegression(max_iter=500).fit(IRIS_X, names)
+    files = {}
+    for method in ["zlib", "gzip", "bz2", "xz", "lzma", "lz4"]:
+        whole = io.BytesIO()
+        joblib.dump(model, whole, compress=(method, 3))
+        files["{}.joblib".format(method)] = whole.getvalue()
+    plain = pickle.dumps(model, protocol=2)
+    # joblib before 0.10, and the one before 0.8.5 with its blank.
+    files["zfile.joblib"] = b"ZF" + hex(len(plain)).encode().ljust(19) + zlib.compress(plain)
+    files["zfile_blank.joblib"] = b"ZF" + hex(len(plain)).encode().ljust(19) + b" " + zlib.compress(plain)
+
+    import dill
+
+    files["dill.pkl"] = dill.dumps(model, protocol=4)
+    for protocol in [0, 1, 2]:
+        files["python2.p{}.pkl".format(protocol)] = python2(model, protocol)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        lines = ["input " + numbers(row) for row in ASK]
+        lines += ["predict {}".format(label) for label in model.predict(ASK)]
+        for output in ["predict_proba", "decision_function"]:
+            lines += [output + " " + numbers(row) for row in getattr(model, output)(ASK)]
+        (folder / (name + ".txt")).write_text("\n".join(lines) + "\n")
+
+
+def python2(model, protocol):
+    """Pickles as Python 2 does: strings are bytes, modules have their old names, numpy and scikit-learn too."""
+    old = {"numpy._core.multiarray": "numpy.core.multiarray", "sklearn.linear_model._logistic": "sklearn.linear_model.logistic"}
+
+    class Pickler(pickle._Pickler):
+        dispatch = dict(pickle._Pickler.dispatch)
+
+        def save_str(self, text):
+            self.save_string(text.encode("ascii"), text)
+
+        def save_bytes(self, raw):
+            self.save_string(raw, raw)
+
+        def save_string(self, raw, known_as):
+            if self.proto == 0:
+                self.write(b"S" + repr(raw)[1:].encode() + b"\n")
+            elif len(raw) < 256:
+                self.write(b"U" + bytes([len(raw)]) + raw)
+            else:
+                self.write(b"T" + len(raw).to_bytes(4, "little") + raw)
+            self.memoize(known_as)
+
+        dispatch[str], dispatch[bytes] = save_str, save_bytes
+
+    out = io.BytesIO()
+    Pickler(out, protocol).dump(model)
+    text = out.getvalue()
+    for new, former in old.items():
+        text = text.replace(b"c" + new.encode() + b"\n", b"c" + former.encode() + b"\n")
+    return text
+
+
 def explain(cases):
     """Unpacks the explainer's models and writes what was noted of them."""
     folder = Path(__file__).parent / "explain"
@@ -271,7 +335,9 @@ def numbers(row):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["forms"]:
+        forms()
+    elif len(sys.argv) > 1:
         explain(Path(sys.argv[1]))
     else:
         main()
