@@ -1,3 +1,5 @@
+//! Neighbours of scikit-learn's own files, of hostile ones, and by hand.
+
 use weir_proto::Tensor;
 use weir_sdk::Model;
 
