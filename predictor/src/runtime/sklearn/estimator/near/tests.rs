@@ -1,4 +1,4 @@
-//! Neighbours of scikit-learn's own files, of hostile ones, and by hand.
+//! Neighbours by hand, and what does not fit together.
 
 use weir_proto::Tensor;
 use weir_sdk::Model;
