@@ -21,7 +21,11 @@ fn refusal(bytes: &[u8]) -> String {
 
 fn check(bytes: &[u8], want: &str) {
     let text = refusal(bytes);
-    assert!(text.contains(want), "`{text}` does not tell `{want}`: {}", bytes.escape_ascii());
+    assert!(
+        text.contains(want),
+        "`{text}` does not tell `{want}`: {:.2000}",
+        bytes.escape_ascii().to_string()
+    );
 }
 
 /// A logistic regression with these classes and weights.
