@@ -4,10 +4,11 @@
 
 use super::Fault;
 use super::Scorer;
-use super::forest::{Arrays, Forest};
+use super::forest::Arrays;
 use super::linear::Linear;
 use super::objective;
 use super::source::Source;
+use super::walk::Forest;
 
 /// More outputs than any model has; what a row's answer may take.
 const MAX_OUTPUTS: usize = 1 << 16;

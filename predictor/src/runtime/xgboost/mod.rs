@@ -14,6 +14,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod ubjson;
+mod walk;
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,9 +22,9 @@ use std::time::Duration;
 use weir_sdk::Model;
 use weir_sdk::proto::{Data, DataType, Error, Signature, Tensor, TensorSpec};
 
-use self::forest::Forest;
 use self::linear::Linear;
 use self::objective::Transform;
+use self::walk::Forest;
 use super::{LoadError, LoadOptions, Runtime};
 
 /// The XGBoost runtime.

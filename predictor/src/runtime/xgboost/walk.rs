@@ -1,0 +1,286 @@
+//! Walking trees: eight walks abreast, so that the wait for one's memory is the others' work, and few instructions a step.
+//!
+//! Rows are first spread into cells, two a feature: in one a missing value is minus infinity, which no test lets pass, in the
+//! other it is infinity, which passes all. A test names the cell whose way is the node's, and so asks nothing but `>=`.
+
+/// The bit of [`Test::cell`] that makes the test one of membership in a set of categories.
+pub(super) const CATEGORICAL: u32 = 1 << 31;
+/// A test that nothing passes.
+pub(super) const NOWHERE: Test = Test { cell: 0, threshold: f32::NAN };
+/// The first integer that is not a category: from here on a single is no longer exact.
+const CATEGORY_LIMIT: f32 = 16_777_216.0;
+/// Walks that go on side by side.
+const ABREAST: usize = 8;
+/// Rows that go through a tree before the next tree is fetched into the cache.
+const BLOCK: usize = 64;
+
+/// What sends a row to the right.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Test {
+    /// Twice the feature, and one more where a missing value goes right; and a bit.
+    pub(super) cell: u32,
+    /// Right from here on; of a categorical test the bits are its index into the sets.
+    pub(super) threshold: f32,
+}
+
+/// A node of a linked tree. Its right child follows its left one; a leaf is its own left child.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) test: Test,
+    pub(super) left: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    /// All leaves are made to lie at the same depth. Of the tests, the root's is at 1, and the children of that at `i` are at
+    /// `2 i` and `2 i + 1`; past the last of them the leaves begin.
+    Full { tests: u32, values: u32, depth: u32 },
+    /// Nodes that say where their children are.
+    Linked { root: u32 },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tree {
+    pub(super) shape: Shape,
+    /// The output it adds to.
+    pub(super) output: u32,
+    /// Its share (dart), else 1, which changes no bit.
+    pub(super) weight: f32,
+}
+
+/// All trees of a model.
+#[derive(Default)]
+pub(super) struct Forest {
+    /// Of full trees, and their leaves. Where leaves are vectors, the bits of a value are the place of the vector.
+    pub(super) tests: Vec<Test>,
+    pub(super) values: Vec<f32>,
+    /// Of linked trees, and the value of each node that is a leaf.
+    pub(super) nodes: Vec<Node>,
+    pub(super) ends: Vec<f32>,
+    pub(super) trees: Vec<Tree>,
+    /// The numbers of leaves that are vectors, one for each output; empty where leaves are single numbers.
+    pub(super) vectors: Vec<f32>,
+    /// How many numbers a leaf holds; 0 before the first tree.
+    pub(super) leaf_size: usize,
+    /// The categories that go right, ascending. A list cannot be made to take more memory than the file that wrote it, which
+    /// a set of bits can.
+    pub(super) sets: Vec<Vec<u32>>,
+    /// One past the highest feature that any node tests.
+    pub(super) features: usize,
+    /// The sum of the trees' depths.
+    pub(super) depth: usize,
+}
+
+impl Forest {
+    /// Adds each row's leaves to its margins, in the order of the trees, for the last bit of the sums. No value is infinite.
+    pub(super) fn add(&self, rows: &[f32], width: usize, margins: &mut [f32], outputs: usize) {
+        match (self.sets.is_empty(), self.has_vectors()) {
+            (true, false) => self.add_rows::<false, false>(rows, width, margins, outputs),
+            (false, false) => self.add_rows::<true, false>(rows, width, margins, outputs),
+            (true, true) => self.add_rows::<false, true>(rows, width, margins, outputs),
+            (false, true) => self.add_rows::<true, true>(rows, width, margins, outputs),
+        }
+    }
+
+    fn add_rows<const CATEGORIES: bool, const VECTORS: bool>(
+        &self,
+        rows: &[f32],
+        width: usize,
+        margins: &mut [f32],
+        outputs: usize,
+    ) {
+        let full = rows.len() / width / ABREAST * ABREAST;
+        let (many, few) = rows.split_at(full * width);
+        let (many_margins, few_margins) = margins.split_at_mut(full * outputs);
+        let mut cells = Vec::new();
+        let blocks = many.chunks(BLOCK.saturating_mul(width));
+        for (rows, margins) in blocks.zip(many_margins.chunks_mut(BLOCK * outputs)) {
+            spread(rows, width, &mut cells);
+            for tree in &self.trees {
+                let groups = cells.chunks_exact(2 * width).zip(margins.chunks_exact_mut(ABREAST * outputs));
+                for (cells, margins) in groups {
+                    let leaves = self.walk_rows::<CATEGORIES>(tree.shape, cells);
+                    for (leaf, margins) in leaves.into_iter().zip(margins.chunks_exact_mut(outputs)) {
+                        self.add_leaf::<VECTORS>(tree, leaf, margins);
+                    }
+                }
+            }
+        }
+        // With few rows it is the trees that go abreast; the sums still take them in order.
+        let mut cells = Vec::new();
+        for (row, margins) in few.chunks_exact(width).zip(few_margins.chunks_exact_mut(outputs)) {
+            cells.clear();
+            cells.extend(row.iter().flat_map(|&value| pair(value)));
+            for trees in self.trees.chunks(ABREAST) {
+                let leaves = self.walk_trees::<CATEGORIES>(trees, &cells);
+                for (tree, leaf) in trees.iter().zip(leaves) {
+                    self.add_leaf::<VECTORS>(tree, leaf, margins);
+                }
+            }
+        }
+    }
+
+    /// Adds the value of a leaf to the margins of a row.
+    #[inline(always)]
+    fn add_leaf<const VECTORS: bool>(&self, tree: &Tree, value: f32, margins: &mut [f32]) {
+        if VECTORS {
+            let vector = &self.vectors[value.to_bits() as usize..];
+            margins.iter_mut().zip(vector).for_each(|(margin, value)| *margin += value * tree.weight);
+        } else {
+            margins[tree.output as usize] += value * tree.weight;
+        }
+    }
+
+    /// Walks eight rows through a tree and returns the values of their leaves.
+    #[inline(always)]
+    fn walk_rows<const CATEGORIES: bool>(&self, shape: Shape, cells: &[[f32; ABREAST]]) -> [f32; ABREAST] {
+        let cell = |lane: usize, cell: u32| cells[cell as usize][lane];
+        match shape {
+            Shape::Full { tests, values, depth } => {
+                let size = 1 << depth;
+                let tests = &self.tests[tests as usize..][..size];
+                let values = &self.values[values as usize..][..size];
+                let mut at = [1_usize; ABREAST];
+                for _ in 0..depth {
+                    for lane in 0..ABREAST {
+                        let test = tests[at[lane]];
+                        at[lane] =
+                            2 * at[lane] + usize::from(self.passes::<CATEGORIES>(test, |it| cell(lane, it)));
+                    }
+                }
+                at.map(|at| values[at - size])
+            }
+            Shape::Linked { root } => self.walk_linked::<CATEGORIES>([root; ABREAST], cell),
+        }
+    }
+
+    /// Walks a row through eight trees, or fewer, and returns the values of its leaves.
+    #[inline(always)]
+    fn walk_trees<const CATEGORIES: bool>(&self, trees: &[Tree], cells: &[f32]) -> [f32; ABREAST] {
+        let cell = |_: usize, cell: u32| cells[cell as usize];
+        let shapes: [Shape; ABREAST] = std::array::from_fn(|lane| trees.get(lane).unwrap_or(&trees[0]).shape);
+        let mut together = u32::MAX;
+        let mut lanes: [(&[Test], u32); ABREAST] = [(&[], 0); ABREAST];
+        for (lane, shape) in lanes.iter_mut().zip(shapes) {
+            let Shape::Full { tests, depth, .. } = shape else {
+                return self.walk_shapes::<CATEGORIES>(shapes, cells);
+            };
+            *lane = (&self.tests[tests as usize..][..1 << depth], depth);
+            together = together.min(depth);
+        }
+        let mut at = [1_usize; ABREAST];
+        for _ in 0..together {
+            for lane in 0..ABREAST {
+                let test = lanes[lane].0[at[lane]];
+                at[lane] = 2 * at[lane] + usize::from(self.passes::<CATEGORIES>(test, |it| cell(lane, it)));
+            }
+        }
+        std::array::from_fn(|lane| {
+            let Shape::Full { values, .. } = shapes[lane] else { return 0.0 };
+            let (tests, depth) = lanes[lane];
+            let mut at = at[lane];
+            for _ in together..depth {
+                at = 2 * at + usize::from(self.passes::<CATEGORIES>(tests[at], |it| cell(lane, it)));
+            }
+            self.values[values as usize + at - (1 << depth)]
+        })
+    }
+
+    /// Walks a row through trees of which one is linked: abreast when all are.
+    #[inline(never)]
+    fn walk_shapes<const CATEGORIES: bool>(&self, shapes: [Shape; ABREAST], cells: &[f32]) -> [f32; ABREAST] {
+        let mut roots = [0; ABREAST];
+        for (root, shape) in roots.iter_mut().zip(shapes) {
+            let Shape::Linked { root: known } = shape else {
+                return shapes.map(|shape| self.walk_alone::<CATEGORIES>(shape, cells));
+            };
+            *root = known;
+        }
+        self.walk_linked::<CATEGORIES>(roots, |_, it| cells[it as usize])
+    }
+
+    /// Walks a row through one tree.
+    fn walk_alone<const CATEGORIES: bool>(&self, shape: Shape, cells: &[f32]) -> f32 {
+        let cell = |it: u32| cells[it as usize];
+        match shape {
+            Shape::Full { tests, values, depth } => {
+                let mut at = 1;
+                for _ in 0..depth {
+                    let test = self.tests[tests as usize + at];
+                    at = 2 * at + usize::from(self.passes::<CATEGORIES>(test, cell));
+                }
+                self.values[values as usize + at - (1 << depth)]
+            }
+            Shape::Linked { root } => {
+                let mut at = root;
+                loop {
+                    let node = self.nodes[at as usize];
+                    let next = node.left + u32::from(self.passes::<CATEGORIES>(node.test, cell));
+                    if next == at {
+                        return self.ends[at as usize];
+                    }
+                    at = next;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn walk_linked<const CATEGORIES: bool>(
+        &self,
+        mut at: [u32; ABREAST],
+        cell: impl Fn(usize, u32) -> f32,
+    ) -> [f32; ABREAST] {
+        loop {
+            let mut moved = 0;
+            for lane in 0..ABREAST {
+                let node = self.nodes[at[lane] as usize];
+                let right = self.passes::<CATEGORIES>(node.test, |it| cell(lane, it));
+                let next = node.left + u32::from(right);
+                moved |= next ^ at[lane];
+                at[lane] = next;
+            }
+            if moved == 0 {
+                return at.map(|at| self.ends[at as usize]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn passes<const CATEGORIES: bool>(&self, test: Test, cell: impl Fn(u32) -> f32) -> bool {
+        if CATEGORIES && test.cell & CATEGORICAL != 0 {
+            self.holds(test.threshold.to_bits(), cell(test.cell & !CATEGORICAL))
+        } else {
+            cell(test.cell) >= test.threshold
+        }
+    }
+
+    /// Returns whether the value is one of the categories of a set, or missing where that goes right. What is no category at
+    /// all is in none.
+    fn holds(&self, set: u32, value: f32) -> bool {
+        let known = (0.0..CATEGORY_LIMIT).contains(&value)
+            && self.sets[set as usize].binary_search(&(value as u32)).is_ok();
+        known || value == f32::INFINITY
+    }
+}
+
+/// The two cells of a value.
+#[inline(always)]
+fn pair(value: f32) -> [f32; 2] {
+    if value.is_nan() { [f32::NEG_INFINITY, f32::INFINITY] } else { [value; 2] }
+}
+
+/// Spreads rows, whose number is a multiple of eight, into the cells of one eight after the other.
+fn spread(rows: &[f32], width: usize, cells: &mut Vec<[f32; ABREAST]>) {
+    cells.resize(rows.len() / ABREAST * 2, [0.0; ABREAST]);
+    let groups = rows.chunks_exact(ABREAST * width).zip(cells.chunks_exact_mut(2 * width));
+    for (rows, cells) in groups {
+        for (lane, row) in rows.chunks_exact(width).enumerate() {
+            for (value, cells) in row.iter().zip(cells.as_chunks_mut::<2>().0) {
+                let [left, right] = pair(*value);
+                cells[0][lane] = left;
+                cells[1][lane] = right;
+            }
+        }
+    }
+}
