@@ -1,7 +1,7 @@
 //! Trees as files hold them, checked and laid out for walking.
 
 use super::Fault;
-use super::walk::{CATEGORICAL, Forest, NOWHERE, Node, Shape, Test, Tree};
+use super::walk::{CATEGORICAL, Forest, NOWHERE, Node, Shape, Test, Tree, key};
 
 /// The most that a feature's number can be.
 const FEATURE: u32 = (1 << 30) - 1;
@@ -195,15 +195,14 @@ impl Forest {
             if threshold.is_nan() {
                 return Err(fail(node, tree, "has the threshold NaN, expected a number"));
             }
-            // Minus infinity stands for a missing value, and must not pass; whatever is finite still does.
-            return Ok(Test { cell, threshold: threshold.max(f32::MIN) });
+            return Ok(Test { cell, threshold: key(threshold) });
         }
         let set = categories(arrays, node)
             .ok_or_else(|| fail(node, tree, "splits by categories that the arrays do not hold"))?;
         let at = u32::try_from(self.sets.len())
             .map_err(|_| fail(node, tree, "is one of more than 2^32 sets of categories"))?;
         self.sets.push(set);
-        Ok(Test { cell: cell | CATEGORICAL, threshold: f32::from_bits(at) })
+        Ok(Test { cell: cell | CATEGORICAL, threshold: at.cast_signed() })
     }
 }
 
