@@ -11,19 +11,19 @@ const DEEPEST: u32 = 16;
 /// A tree as files hold it: an array for each property of its nodes, the first node being the root.
 #[derive(Default)]
 pub(super) struct Arrays {
-    pub(super) left: Vec<i64>,
-    pub(super) right: Vec<i64>,
-    pub(super) feature: Vec<i64>,
+    pub(super) left: Vec<i32>,
+    pub(super) right: Vec<i32>,
+    pub(super) feature: Vec<i32>,
     /// The threshold of a split, the value of a leaf.
     pub(super) condition: Vec<f32>,
-    pub(super) default_left: Vec<i64>,
+    pub(super) default_left: Vec<i32>,
     /// 1 where the split is by category; empty in old files, which have none.
-    pub(super) split_type: Vec<i64>,
-    pub(super) categories: Vec<i64>,
+    pub(super) split_type: Vec<i32>,
+    pub(super) categories: Vec<i32>,
     /// The nodes that split by category, and where in `categories` each one's begin and how many there are.
-    pub(super) category_nodes: Vec<i64>,
-    pub(super) category_starts: Vec<i64>,
-    pub(super) category_counts: Vec<i64>,
+    pub(super) category_nodes: Vec<i32>,
+    pub(super) category_starts: Vec<i32>,
+    pub(super) category_counts: Vec<i32>,
     /// How many numbers a leaf holds; 0 and 1 are one.
     pub(super) leaf_size: usize,
     /// Of leaves that are vectors: those of every leaf, whose places the right children tell (since 3.1), or, before, those of
@@ -59,7 +59,7 @@ impl Forest {
     }
 
     /// Says which output each tree adds to, and with what share when that is not 1.
-    pub(super) fn assign(&mut self, outputs: &[i64], weights: &[f32], count: usize) -> Result<(), Fault> {
+    pub(super) fn assign(&mut self, outputs: &[i32], weights: &[f32], count: usize) -> Result<(), Fault> {
         let trees = self.trees.len();
         if outputs.len() != trees {
             return Err(Fault::malformed(format!(
@@ -231,7 +231,8 @@ impl Arrays {
             return Err(Fault::malformed(format!("the arrays of tree {tree} differ in length or are empty")));
         }
         // Nodes that shared their categories could make a small file a large model.
-        let counted = self.category_counts.iter().try_fold(0, |sum: i64, &it| sum.checked_add(it.max(0)));
+        let counted =
+            self.category_counts.iter().try_fold(0, |sum: i64, &it| sum.checked_add(it.max(0).into()));
         if counted.and_then(|it| usize::try_from(it).ok()).is_none_or(|it| it > self.categories.len()) {
             return Err(Fault::malformed(format!("tree {tree} counts more categories than it lists")));
         }
@@ -272,7 +273,7 @@ impl Arrays {
 
 /// Returns the categories of a node, ascending.
 fn categories(arrays: &Arrays, node: usize) -> Option<Vec<u32>> {
-    let at = arrays.category_nodes.binary_search(&i64::try_from(node).ok()?).ok()?;
+    let at = arrays.category_nodes.binary_search(&i32::try_from(node).ok()?).ok()?;
     let start = usize::try_from(*arrays.category_starts.get(at)?).ok()?;
     let count = usize::try_from(*arrays.category_counts.get(at)?).ok()?;
     let listed = arrays.categories.get(start..start.checked_add(count)?)?;

@@ -17,8 +17,8 @@ pub(super) trait Source<'a> {
     fn string(&mut self) -> Result<Cow<'a, str>, Fault>;
     /// Reads a whole array of numbers, each rounded once.
     fn floats(&mut self) -> Result<Vec<f32>, Fault>;
-    /// Reads a whole array of integers. Truth values count as 1 and 0: old files have them where new ones have integers.
-    fn integers(&mut self) -> Result<Vec<i64>, Fault>;
+    /// Reads a whole array of integers of 32 bits. Truth values count as 1 and 0: old files have them where new ones have integers.
+    fn integers(&mut self) -> Result<Vec<i32>, Fault>;
     /// Reads any value and forgets it.
     fn skip(&mut self) -> Result<(), Fault>;
     /// Makes sure that the document ends here.
@@ -63,6 +63,12 @@ impl<'a> Source<'a> for Json<'a> {
 
     fn floats(&mut self) -> Result<Vec<f32>, Fault> {
         let mut out = Vec::new();
+        let mut reader = self.0.clone();
+        if reader.grid(&mut out, usize::MAX).is_some_and(|lengths| lengths.len() == 1) {
+            self.0 = reader;
+            return Ok(out);
+        }
+        out.clear();
         self.0.begin_array()?;
         while self.0.next_element()? {
             out.push(self.0.float32()?);
@@ -70,18 +76,24 @@ impl<'a> Source<'a> for Json<'a> {
         Ok(out)
     }
 
-    fn integers(&mut self) -> Result<Vec<i64>, Fault> {
+    fn integers(&mut self) -> Result<Vec<i32>, Fault> {
         let mut out = Vec::new();
+        let mut reader = self.0.clone();
+        if reader.grid(&mut out, usize::MAX).is_some_and(|lengths| lengths.len() == 1) {
+            self.0 = reader;
+            return Ok(out);
+        }
+        out.clear();
         self.0.begin_array()?;
-        while !self.0.integers(&mut out)? && self.0.next_element()? {
+        while self.0.next_element()? {
             out.push(match self.0.peek()? {
                 Kind::Bool => self.0.boolean()?.into(),
                 _ => match self.0.clone().number()? {
-                    Number::Int(value) => {
+                    Number::Int(value) if i32::try_from(value).is_ok() => {
                         self.0.number()?;
-                        value
+                        value as i32
                     }
-                    Number::Uint(_) | Number::Float(_) => return Err(self.0.expected("an integer").into()),
+                    _ => return Err(self.0.expected("an integer of 32 bits").into()),
                 },
             });
         }
