@@ -63,12 +63,6 @@ impl<'a> Source<'a> for Json<'a> {
 
     fn floats(&mut self) -> Result<Vec<f32>, Fault> {
         let mut out = Vec::new();
-        let mut reader = self.0.clone();
-        if reader.grid(&mut out, usize::MAX).is_some_and(|lengths| lengths.len() == 1) {
-            self.0 = reader;
-            return Ok(out);
-        }
-        out.clear();
         self.0.begin_array()?;
         while self.0.next_element()? {
             out.push(self.0.float32()?);
@@ -77,27 +71,26 @@ impl<'a> Source<'a> for Json<'a> {
     }
 
     fn integers(&mut self) -> Result<Vec<i32>, Fault> {
-        let mut out = Vec::new();
-        let mut reader = self.0.clone();
-        if reader.grid(&mut out, usize::MAX).is_some_and(|lengths| lengths.len() == 1) {
-            self.0 = reader;
-            return Ok(out);
-        }
-        out.clear();
+        let mut out: Vec<i64> = Vec::new();
         self.0.begin_array()?;
-        while self.0.next_element()? {
+        while !self.0.integers(&mut out)? && self.0.next_element()? {
             out.push(match self.0.peek()? {
                 Kind::Bool => self.0.boolean()?.into(),
                 _ => match self.0.clone().number()? {
-                    Number::Int(value) if i32::try_from(value).is_ok() => {
+                    Number::Int(value) => {
                         self.0.number()?;
-                        value as i32
+                        value
                     }
-                    _ => return Err(self.0.expected("an integer of 32 bits").into()),
+                    Number::Uint(_) | Number::Float(_) => return Err(self.0.expected("an integer").into()),
                 },
             });
         }
-        Ok(out)
+        // Kept in half the memory.
+        let small = |it: i64| {
+            i32::try_from(it)
+                .map_err(|_| Fault::malformed(format!("met {it}, expected an integer of 32 bits")))
+        };
+        out.into_iter().map(small).collect()
     }
 
     fn skip(&mut self) -> Result<(), Fault> {
