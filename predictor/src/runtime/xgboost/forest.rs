@@ -1,7 +1,7 @@
 //! Trees as files hold them, checked and laid out for walking.
 
 use super::Fault;
-use super::walk::{CATEGORICAL, Forest, NOWHERE, Node, Shape, Test, Tree, key};
+use super::walk::{CATEGORICAL, Forest, NOWHERE, Node, Set, Shape, Test, Tree, key};
 
 /// The most that a feature's number can be.
 const FEATURE: u32 = (1 << 30) - 1;
@@ -201,7 +201,7 @@ impl Forest {
             .ok_or_else(|| fail(node, tree, "splits by categories that the arrays do not hold"))?;
         let at = u32::try_from(self.sets.len())
             .map_err(|_| fail(node, tree, "is one of more than 2^32 sets of categories"))?;
-        self.sets.push(set);
+        self.sets.push(Set::new(set));
         Ok(Test { cell: cell | CATEGORICAL, threshold: at.cast_signed() })
     }
 }

@@ -95,6 +95,39 @@ pub(super) struct Tree {
     pub(super) weight: f32,
 }
 
+/// A set of categories.
+pub(super) enum Set {
+    /// A bit each.
+    Bits(Vec<u32>),
+    /// In ascending order, where bits would take more memory than the file that holds them.
+    List(Vec<u32>),
+}
+
+impl Set {
+    /// Makes one of categories in ascending order.
+    pub(super) fn new(list: Vec<u32>) -> Self {
+        let words = list.last().map_or(0, |&last| last as usize / 32 + 1);
+        if words > list.len() + 1 {
+            return Self::List(list);
+        }
+        let mut bits = vec![0; words];
+        for category in list {
+            bits[category as usize / 32] |= 1 << (category % 32);
+        }
+        Self::Bits(bits)
+    }
+
+    #[inline(always)]
+    fn holds(&self, category: u32) -> bool {
+        match self {
+            Self::Bits(bits) => {
+                bits.get(category as usize / 32).is_some_and(|word| word >> (category % 32) & 1 == 1)
+            }
+            Self::List(list) => list.binary_search(&category).is_ok(),
+        }
+    }
+}
+
 /// All trees of a model.
 #[derive(Default)]
 pub(super) struct Forest {
@@ -109,9 +142,8 @@ pub(super) struct Forest {
     pub(super) vectors: Vec<f32>,
     /// How many numbers a leaf holds; 0 before the first tree.
     pub(super) leaf_size: usize,
-    /// The categories that go right, ascending. A list cannot be made to take more memory than the file that wrote it, which
-    /// a set of bits can.
-    pub(super) sets: Vec<Vec<u32>>,
+    /// The categories that go right.
+    pub(super) sets: Vec<Set>,
     /// One past the highest feature that any node tests.
     pub(super) features: usize,
     /// The sum of the trees' depths.
@@ -358,8 +390,7 @@ impl Forest {
     /// all is in none.
     fn holds(&self, set: u32, cell: i32) -> bool {
         let value = value(cell);
-        let known = (0.0..CATEGORY_LIMIT).contains(&value)
-            && self.sets[set as usize].binary_search(&(value as u32)).is_ok();
+        let known = (0.0..CATEGORY_LIMIT).contains(&value) && self.sets[set as usize].holds(value as u32);
         known || cell == MISSING[1]
     }
 }
