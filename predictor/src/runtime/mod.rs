@@ -1,6 +1,7 @@
 //! The framework runtimes: each reads its model files and answers with a [`Model`]. To add one, write a file beside this one
 //! and name it in [`RUNTIMES`].
 
+pub mod pmml;
 pub mod sklearn;
 pub mod xgboost;
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use weir_sdk::Model;
 
 /// Every runtime this build knows.
-pub static RUNTIMES: &[&dyn Runtime] = &[&sklearn::Sklearn, &xgboost::Xgboost];
+pub static RUNTIMES: &[&dyn Runtime] = &[&pmml::Pmml, &sklearn::Sklearn, &xgboost::Xgboost];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
