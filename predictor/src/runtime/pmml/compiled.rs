@@ -33,6 +33,11 @@ pub(super) trait Scorer: Send + Sync {
 
     /// About how many nanoseconds a row takes.
     fn row_ns(&self) -> f64;
+
+    /// Whether a classifier tells a score for each class.
+    fn has_scores(&self) -> bool {
+        true
+    }
 }
 
 /// What a model says of a row.
@@ -312,6 +317,11 @@ impl Compiled {
             frame.give(output.slot, value);
         }
         Ok(outcome)
+    }
+
+    /// Whether it tells a score for each class.
+    pub(super) fn has_scores(&self) -> bool {
+        self.target.task == Task::Classification && self.scorer.has_scores()
     }
 
     /// Whether its numbers are made integers.

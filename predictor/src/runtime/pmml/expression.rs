@@ -348,7 +348,8 @@ fn default(element: Element<'_>, loader: &mut Loader, kind: Kind) -> Result<Valu
     }
 }
 
-fn points(element: Element<'_>) -> Result<Vec<(f64, f64)>, Fault> {
+/// The points of <NormContinuous>.
+pub(super) fn points(element: Element<'_>) -> Result<Vec<(f64, f64)>, Fault> {
     let read = |it: Element<'_>| Ok((it.number("orig")?, it.number("norm")?));
     let points: Vec<(f64, f64)> = element.named("LinearNorm").map(read).collect::<Result<_, Fault>>()?;
     if points.len() < 2 || !points.is_sorted_by(|a, b| a.0 < b.0) {
@@ -367,9 +368,14 @@ fn lines(points: &[(f64, f64)], number: f64, outliers: Outliers) -> Option<f64> 
         Outliers::Clamp if outside => return Some(points[last].1),
         _ => {}
     }
-    let at = points.partition_point(|it| it.0 <= number).clamp(1, last);
+    Some(between(points, number))
+}
+
+/// The line through the two points that are nearest. There must be two, in order.
+pub(super) fn between(points: &[(f64, f64)], number: f64) -> f64 {
+    let at = points.partition_point(|it| it.0 <= number).clamp(1, points.len() - 1);
     let ((x0, y0), (x1, y1)) = (points[at - 1], points[at]);
-    Some(y0 + (number - x0) / (x1 - x0) * (y1 - y0))
+    y0 + (number - x0) / (x1 - x0) * (y1 - y0)
 }
 
 type Rows = HashMap<Vec<u64>, Value>;

@@ -248,6 +248,14 @@ impl Scorer for Mining {
         }
     }
 
+    fn has_scores(&self) -> bool {
+        match self.method {
+            Method::Vote => true,
+            Method::Chain => self.segments.last().is_some_and(|it| it.model.has_scores()),
+            _ => self.segments.iter().all(|it| it.model.has_scores()),
+        }
+    }
+
     fn row_ns(&self) -> f64 {
         self.segments.iter().map(|it| 10.0 + it.model.row_ns()).sum()
     }

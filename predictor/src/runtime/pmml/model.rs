@@ -70,7 +70,7 @@ impl Evaluator {
         }
         let mut default_outputs = specs.len();
         let classes_of = &classes[target.list].values;
-        if target.task == Task::Classification && classes_of.len() > 1 {
+        if model.has_scores() && classes_of.len() > 1 {
             let labels = classes_of.iter().map(|it| shown(*it, target.kind, &symbols)).collect();
             let width = i64::try_from(classes_of.len()).unwrap_or(i64::MAX);
             let spec = TensorSpec::new(PROBABILITIES, DataType::Fp64, [-1, width]).with_labels(labels);
