@@ -1,6 +1,6 @@
 """Makes small PMML models and what the JPMML evaluator answers to some rows, beside what scikit-learn, XGBoost and LightGBM do.
 
-    pip install sklearn2pmml==0.133.1 jpmml_evaluator==0.16.0 scikit-learn==1.9.1 xgboost==3.2.0 lightgbm==4.7.0 pandas
+    pip install sklearn2pmml==0.133.1 jpmml_evaluator==0.16.0 scikit-learn==1.9.0 xgboost==3.2.0 lightgbm==4.7.0 pandas
     python make.py
 
 Needs Java 11 or later: the converter and the evaluator are written in it. Beside a model `NAME.pmml` stands `NAME.golden`, lines of
@@ -99,7 +99,7 @@ CASES = {
     "tree": (plain(DecisionTreeClassifier(max_depth=3)), X, Y3),
     "tree-text": (plain(DecisionTreeClassifier(max_depth=3)), X, Y2),
     "tree-regression": (plain(DecisionTreeRegressor(max_depth=3)), X, YR),
-    "forest": (plain(RandomForestClassifier(4, max_depth=3, random_state=1)), X, Y3),
+    "forest": (plain(RandomForestClassifier(n_estimators=4, max_depth=3, random_state=1)), X, Y3),
     "forest-regression": (plain(RandomForestRegressor(4, max_depth=3, random_state=1)), X, YR),
     "boosting": (plain(GradientBoostingClassifier(n_estimators=4, max_depth=2)), X, Y2),
     "boosting-three": (plain(GradientBoostingClassifier(n_estimators=2, max_depth=2)), X, Y3),
@@ -113,13 +113,13 @@ CASES = {
     "mixed-tree": (mixed(DecisionTreeClassifier(max_depth=4)), MIXED, Y3),
     "imputed": (plain(LinearRegression(), SimpleImputer(), MaxAbsScaler()), impute(X), YR),
     "imputed-forest": (
-        plain(RandomForestClassifier(3, max_depth=3, random_state=2), SimpleImputer(strategy="median")),
+        plain(RandomForestClassifier(n_estimators=3, max_depth=3, random_state=2), SimpleImputer(strategy="median")),
         impute(X),
         Y3,
     ),
     "polynomial": (plain(LinearRegression(), RobustScaler(), PolynomialFeatures(2)), X, YR),
     "binarized": (plain(LogisticRegression(), Binarizer(threshold=0.5)), X, Y2),
-    "functions": (plain(LinearRegression(), FunctionTransformer(np.absolute), FunctionTransformer(np.log1p)), X, YR),
+    "absolute": (plain(LinearRegression(), FunctionTransformer(np.absolute), FunctionTransformer(np.log1p)), X, YR),
     "ordinal": (
         PMMLPipeline([("c", ColumnTransformer([("o", OrdinalEncoder(), ["colour"])], remainder="passthrough")),
                       ("last", DecisionTreeRegressor(max_depth=4))]),
@@ -128,14 +128,14 @@ CASES = {
     ),
     "bayes": (plain(GaussianNB()), X, Y3),
     "clusters": (plain(KMeans(3, n_init=1, random_state=1)), X, None),
-    "network": (plain(MLPClassifier((5, 4), max_iter=300, random_state=1), StandardScaler()), X, Y3),
-    "network-two": (plain(MLPClassifier((4,), activation="tanh", max_iter=300, random_state=1)), X, Y2),
-    "network-regression": (plain(MLPRegressor((4,), activation="logistic", max_iter=900, random_state=1)), X, YR),
+    "network": (plain(MLPClassifier(hidden_layer_sizes=(5, 4), max_iter=300, random_state=1), StandardScaler()), X, Y3),
+    "network-two": (plain(MLPClassifier(hidden_layer_sizes=(4,), activation="tanh", max_iter=300, random_state=1)), X, Y2),
+    "network-regression": (plain(MLPRegressor(hidden_layer_sizes=(4,), activation="logistic", max_iter=900, random_state=1)), X, YR),
     "vectors": (plain(SVC(), StandardScaler()), X[:30], Y2[:30]),
     "vectors-three": (plain(SVC(kernel="poly", degree=2)), X[:30], Y3[:30]),
     "vectors-regression": (plain(SVR(kernel="sigmoid", gamma=0.1)), X[:30], YR[:30]),
     "vectors-linear": (plain(LinearSVC()), X, Y3),
-    "isolation": (plain(IsolationForest(3, max_samples=8, random_state=1)), X, None),
+    "isolation": (plain(IsolationForest(n_estimators=3, max_samples=8, random_state=1)), X, None),
     "voting": (
         plain(VotingClassifier([("a", LogisticRegression()), ("b", DecisionTreeClassifier(max_depth=2))], voting="soft")),
         X,
@@ -159,11 +159,13 @@ def answers(path, rows):
     """The evaluator's answers, an output a key."""
     evaluator = make_evaluator(str(path), backend="py4j")
     columns = {}
-    for row in rows:
+    for at, row in enumerate(rows):
         # An empty text is a missing value.
         row = {key: None if value == "" else value for key, value in row.items()}
         for name, value in evaluator.evaluate(row).items():
-            columns.setdefault(name, []).append(value)
+            # Where the file has no name for what is predicted, the evaluator has none either.
+            column = columns.setdefault(name or "predict", [None] * len(rows))
+            column[at] = value
     return columns
 
 

@@ -183,7 +183,7 @@ impl Scorer for Bayes {
                 }
             }
         }
-        softmax(&mut scores);
+        softmax(&mut scores, Kind::Double);
         Ok(Outcome::highest(scores, classes))
     }
 

@@ -179,10 +179,20 @@ impl Target {
     }
 }
 
+/// An output that callers are told.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) slot: usize,
+}
+
 /// A model, ready to score.
 pub(super) struct Compiled {
     pub(super) target: Target,
-    pub(super) outputs: Vec<Output>,
+    /// Its own outputs that callers are told, and those of the models in it.
+    pub(super) shown: Vec<Shown>,
+    outputs: Vec<Output>,
     scorer: Box<dyn Scorer>,
     rescale: Option<Rescale>,
     target_slot: usize,
@@ -266,7 +276,7 @@ impl Compiled {
             _ => Kind::Double,
         };
         let context = Context { scope: &scope, target: &target, math };
-        let (scorer, exports): (Box<dyn Scorer>, _) = match element.name() {
+        let (scorer, inner): (Box<dyn Scorer>, _) = match element.name() {
             "TreeModel" => (tree::read(element, &context, loader)?, Vec::new()),
             "RegressionModel" => (regression::read(element, &context, loader)?, Vec::new()),
             "GeneralRegressionModel" => (general::read(element, &context, loader)?, Vec::new()),
@@ -278,8 +288,8 @@ impl Compiled {
             "SupportVectorMachineModel" => (support::read(element, &context, loader)?, Vec::new()),
             _ => return Err(element.unknown()),
         };
-        for (name, slot) in exports {
-            scope.name(&name, slot);
+        for it in &inner {
+            scope.name(&it.name, it.slot);
         }
         let rescale =
             element.child("Targets").map(|it| Rescale::read(it, &target, loader)).transpose()?.flatten();
@@ -295,8 +305,11 @@ impl Compiled {
             scope.name(&output.name, output.slot);
             outputs.push(output);
         }
+        let own = outputs.iter().filter(|it| it.is_final);
+        let own = own.map(|it| Shown { name: it.name.clone(), kind: it.kind, slot: it.slot });
+        let shown = own.chain(inner).collect();
         loader.nesting -= 1;
-        Ok(Self { target, outputs, scorer, rescale, target_slot })
+        Ok(Self { shown, target, outputs, scorer, rescale, target_slot })
     }
 
     /// The slots that models after this one can name.
@@ -415,8 +428,11 @@ fn mining_schema(
 fn derived_fields(block: Element<'_>, scope: &mut Scope<'_>, loader: &mut Loader) -> Result<(), Fault> {
     let mut fields = Vec::new();
     for element in block.children() {
-        if element.name() != "DerivedField" {
-            return Err(element.unknown());
+        match element.name() {
+            "DerivedField" => {}
+            // Read where it is called.
+            "DefineFunction" => continue,
+            _ => return Err(element.unknown()),
         }
         let kind = Kind::of(element)?.ok_or_else(|| element.malformed("has no `dataType`"))?;
         let name = element.require("name")?;

@@ -7,13 +7,17 @@ use weir_sdk::proto::Error;
 use super::Fault;
 use super::frame::Frame;
 use super::function::{self, Function};
-use super::plan::{Loader, Scope};
+use super::plan::{Loader, Scope, Source};
 use super::schema::Interval;
 use super::value::{Kind, Value};
 use super::xml::Element;
 
 /// The deepest that expressions may be nested.
 const MAX_DEPTH: usize = 64;
+/// The most expressions, those of a function counted each time it is called.
+const MAX_EXPRESSIONS: usize = 1 << 22;
+/// The most functions that a file may define.
+const MAX_FUNCTIONS: usize = 1 << 10;
 
 /// The error about a value that is none of its field.
 pub(super) fn no_value(name: &str, shown: &str, row: usize) -> Error {
@@ -113,6 +117,10 @@ impl Expression {
         if depth > MAX_DEPTH {
             return Err(element.malformed(format!("lies deeper than {MAX_DEPTH} expressions")));
         }
+        loader.expressions += 1;
+        if loader.expressions > MAX_EXPRESSIONS {
+            return Err(element.malformed(format!("is one of more than {MAX_EXPRESSIONS} expressions")));
+        }
         let missing = |loader: &mut Loader, kind: Kind| match element.get("mapMissingTo") {
             Some(text) => loader.symbols.parse(text, kind, element),
             None => Ok(Value::Missing),
@@ -185,7 +193,7 @@ impl Expression {
             .collect::<Result<_, _>>()?;
         let kinds: Vec<Kind> = arguments.iter().map(Self::kind).collect();
         let Some((name, function, made)) = function::find(name, &kinds) else {
-            return Err(element.unsupported(&format!("the function `{name}`")));
+            return defined(element, arguments, loader, depth);
         };
         if !function::takes(function, arguments.len()) {
             return Err(element.malformed(format!("gives `{name}` {} arguments", arguments.len())));
@@ -316,6 +324,44 @@ impl Expression {
             }
         }
     }
+}
+
+/// A call of a function that the file defines: its arguments and what it gives become fields without a name.
+fn defined(
+    element: Element<'_>,
+    arguments: Vec<Expression>,
+    loader: &mut Loader,
+    depth: usize,
+) -> Result<Expression, Fault> {
+    let name = element.require("function")?;
+    let dictionary = element.outermost().child("TransformationDictionary");
+    let mut functions = dictionary.into_iter().flat_map(|it| it.named("DefineFunction")).take(MAX_FUNCTIONS);
+    let Some(function) = functions.find(|it| it.get("name") == Some(name)) else {
+        return Err(element.unsupported(&format!("the function `{name}`")));
+    };
+    let parameters: Vec<_> = function.named("ParameterField").collect();
+    if parameters.len() != arguments.len() {
+        let (met, want) = (arguments.len(), parameters.len());
+        return Err(element.malformed(format!("gives `{name}` {met} arguments, expected {want}")));
+    }
+    let mut scope = Scope::new(None);
+    for (parameter, argument) in parameters.into_iter().zip(arguments) {
+        let name = parameter.require("name")?;
+        let kind = Kind::of(parameter)?.unwrap_or(argument.kind);
+        let slot = loader.slot(name, kind, Source::Derived(argument))?;
+        scope.name(name, slot);
+    }
+    let kind = Kind::of(function)?;
+    let body = function.children().find(|it| it.name() != "ParameterField");
+    let body = body.ok_or_else(|| function.malformed("has no expression"))?;
+    let body = Expression::read(body, &scope, loader, kind, depth + 1)?;
+    let kind = kind.unwrap_or(body.kind);
+    let slot = loader.slot(name, kind, Source::Derived(body))?;
+    let missing = match element.get("mapMissingTo") {
+        Some(_) => return Err(element.unsupported("`mapMissingTo`")),
+        None => default(element, loader, kind)?,
+    };
+    Ok(Expression { op: Op::Field { slot, missing }, kind, depth: 1 })
 }
 
 fn bits(value: Value) -> u64 {

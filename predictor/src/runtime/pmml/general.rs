@@ -10,7 +10,7 @@ use super::frame::Frame;
 use super::link::Link;
 use super::plan::Loader;
 use super::regression::softmax;
-use super::value::Value;
+use super::value::{Kind, Value};
 use super::xml::Element;
 
 /// A general regression model.
@@ -217,7 +217,7 @@ impl Scorer for General {
             }
             Form::Multinomial => {
                 let mut scores: Vec<f64> = sums.into_iter().map(|it| it.unwrap_or(0.0)).collect();
-                softmax(&mut scores);
+                softmax(&mut scores, Kind::Double);
                 scores
             }
             Form::Ordinal(link) => {

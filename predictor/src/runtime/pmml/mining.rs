@@ -3,7 +3,7 @@
 use weir_sdk::proto::Error;
 
 use super::Fault;
-use super::compiled::{Compiled, Context, Outcome, Scorer, Task};
+use super::compiled::{Compiled, Context, Outcome, Scorer, Shown, Task};
 use super::frame::Frame;
 use super::function::median;
 use super::plan::{Loader, Scope};
@@ -47,14 +47,12 @@ enum Missing {
     Return,
 }
 
-type Exports = Vec<(String, usize)>;
-
-/// Reads a mining model, and the names that its segments give.
+/// Reads a mining model, and what its segments give.
 pub(super) fn read(
     element: Element<'_>,
     context: &Context<'_, '_>,
     loader: &mut Loader,
-) -> Result<(Box<dyn Scorer>, Exports), Fault> {
+) -> Result<(Box<dyn Scorer>, Vec<Shown>), Fault> {
     let segmentation = element.needed("Segmentation")?;
     // The methods, and whether each looks at weights.
     let method = segmentation.word(
@@ -115,15 +113,15 @@ pub(super) fn read(
         let model = Compiled::read(model, &scope, Some(context.target), loader, None)?;
         for (name, slot) in model.exports() {
             scope.name(name, slot);
-            exports.push((name.to_owned(), slot));
         }
+        // Callers are told what the models of a chain give; of models that vote, only what comes of it.
+        exports.extend(model.shown.iter().filter(|_| method == Method::Chain).cloned());
         let weight = if is_weighted { child.number_or("weight", 1.0)? } else { 1.0 };
         mining.segments.push(Segment { predicate, model, weight });
     }
     if mining.segments.is_empty() {
         return Err(segmentation.malformed("has no segment"));
     }
-    // Embedded regressions and trees would feed later ones; none of today's writers makes them.
     Ok((Box::new(mining), exports))
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Evaluator {
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Prediction,
-    Field { at: usize, kind: Kind },
+    Field { slot: usize, kind: Kind },
     Probabilities,
 }
 
@@ -62,10 +62,10 @@ impl Evaluator {
             };
         specs.push(TensorSpec::new(target.name.as_deref().unwrap_or(PREDICT), datatype(predicted), [-1]));
         outputs.push(Source::Prediction);
-        for (at, output) in model.outputs.iter().enumerate() {
-            if output.is_final && specs.iter().all(|it| it.name != output.name) {
+        for output in &model.shown {
+            if specs.iter().all(|it| it.name != output.name) {
                 specs.push(TensorSpec::new(&output.name, datatype(output.kind), [-1]));
-                outputs.push(Source::Field { at, kind: output.kind });
+                outputs.push(Source::Field { slot: output.slot, kind: output.kind });
             }
         }
         let mut default_outputs = specs.len();
@@ -189,8 +189,8 @@ impl Model for Evaluator {
                     Source::Prediction => {
                         filling.push(outcome.value, self.model.target.kind, &spec.name, &frame)?;
                     }
-                    Source::Field { at, kind } => {
-                        let value = frame.get(self.model.outputs[at].slot)?;
+                    Source::Field { slot, kind } => {
+                        let value = frame.get(slot)?;
                         filling.push(value, kind, &spec.name, &frame)?;
                     }
                     Source::Probabilities => {

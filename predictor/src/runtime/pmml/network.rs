@@ -10,7 +10,7 @@ use super::expression::{self, Expression};
 use super::frame::Frame;
 use super::plan::Loader;
 use super::regression::{simplemax, softmax};
-use super::value::Value;
+use super::value::{Kind, Value};
 use super::xml::Element;
 
 /// A network: its neurons are numbered, inputs first.
@@ -228,8 +228,8 @@ impl Scorer for Network {
             }
             match layer.normalization {
                 Normalization::None => {}
-                Normalization::Softmax => softmax(&mut values[start..]),
-                Normalization::Simplemax => simplemax(&mut values[start..]),
+                Normalization::Softmax => softmax(&mut values[start..], Kind::Double),
+                Normalization::Simplemax => simplemax(&mut values[start..], Kind::Double),
             }
         }
         let classes = frame.classes(self.list);

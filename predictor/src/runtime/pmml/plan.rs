@@ -43,6 +43,8 @@ pub(super) struct Loader {
     pub(super) classes: Vec<Classes>,
     /// The slots of the columns of a request, in order.
     pub(super) columns: Vec<usize>,
+    /// How many expressions there are.
+    pub(super) expressions: usize,
     /// How many models the one being read lies in.
     pub(super) nesting: usize,
 }

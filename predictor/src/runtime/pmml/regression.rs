@@ -83,9 +83,10 @@ pub(super) fn read(
 }
 
 fn table(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Table, Fault> {
-    let mut table = Table { intercept: element.number_or("intercept", 0.0)?, ..Table::default() };
+    let intercept = context.math.round(element.number_or("intercept", 0.0)?);
+    let mut table = Table { intercept, ..Table::default() };
     for term in element.children() {
-        let coefficient = term.number("coefficient")?;
+        let coefficient = context.math.round(term.number("coefficient")?);
         match term.name() {
             "NumericPredictor" => {
                 let slot = context.scope.field(term, "name")?;
@@ -136,16 +137,16 @@ impl Table {
 }
 
 /// Makes shares of scores, the largest taken away first so that none overflows.
-pub(super) fn softmax(scores: &mut [f64]) {
+pub(super) fn softmax(scores: &mut [f64], math: Kind) {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    scores.iter_mut().for_each(|it| *it = (*it - highest).exp());
-    simplemax(scores);
+    scores.iter_mut().for_each(|it| *it = math.round(math.round(*it - highest).exp()));
+    simplemax(scores, math);
 }
 
 /// Makes the sum 1.
-pub(super) fn simplemax(scores: &mut [f64]) {
-    let sum: f64 = scores.iter().sum();
-    scores.iter_mut().for_each(|it| *it /= sum);
+pub(super) fn simplemax(scores: &mut [f64], math: Kind) {
+    let sum = scores.iter().fold(0.0, |sum, it| math.round(sum + it));
+    scores.iter_mut().for_each(|it| *it = math.round(*it / sum));
 }
 
 impl Regression {
@@ -161,19 +162,19 @@ impl Regression {
     fn shares(&self, sums: &mut [f64], is_ordinal: bool) {
         let last = sums.len() - 1;
         match self.normalization {
-            Normalization::Softmax if !is_ordinal => softmax(sums),
-            Normalization::Simplemax => simplemax(sums),
+            Normalization::Softmax if !is_ordinal => softmax(sums, self.math),
+            Normalization::Simplemax => simplemax(sums, self.math),
             Normalization::None if !is_ordinal => {
                 // What the others leave.
                 sums[last] = 1.0 - sums[..last].iter().sum::<f64>();
             }
             Normalization::Link(link) if sums.len() == 2 && !is_ordinal => {
-                sums[0] = link.inverse(sums[0]);
+                sums[0] = self.math.round(link.inverse(sums[0]));
                 sums[1] = 1.0 - sums[0];
             }
             Normalization::Link(link) if !is_ordinal => {
-                sums.iter_mut().for_each(|it| *it = link.inverse(*it));
-                simplemax(sums);
+                sums.iter_mut().for_each(|it| *it = self.math.round(link.inverse(*it)));
+                simplemax(sums, self.math);
             }
             _ => {
                 // Each sum is of its class and of those before it.

@@ -69,6 +69,8 @@ impl Rescale {
     /// Rounds as the model does.
     pub(super) fn rounding(mut self, math: Kind) -> Self {
         self.math = math;
+        self.factor = math.round(self.factor);
+        self.constant = math.round(self.constant);
         self
     }
 
@@ -79,8 +81,8 @@ impl Rescale {
 
     /// Treats a prediction.
     pub(super) fn apply(&self, value: Value) -> Value {
+        let value = if value.is_missing() { self.default } else { value };
         match value {
-            Value::Missing => self.default,
             Value::Number(number) if !number.is_nan() => {
                 let scaled = self.math.round(number.clamp(self.low, self.high) * self.factor);
                 let moved = self.math.round(scaled + self.constant);

@@ -93,6 +93,11 @@ impl<'a> Element<'a> {
         Self(document.root_element())
     }
 
+    /// The outermost element of the document that it is in.
+    pub(super) fn outermost(self) -> Self {
+        Self(self.0.document().root_element())
+    }
+
     /// Its name, without a namespace.
     pub(super) fn name(self) -> &'a str {
         self.0.tag_name().name()
