@@ -42,7 +42,11 @@ enum Distribution {
 }
 
 /// Reads a naive Bayes model.
-pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Box<dyn Scorer>, Fault> {
+pub(super) fn read(
+    element: Element<'_>,
+    context: &Context<'_, '_>,
+    loader: &mut Loader,
+) -> Result<Box<dyn Scorer>, Fault> {
     if context.target.task != Task::Classification {
         return Err(element.malformed("is no classifier"));
     }
@@ -52,6 +56,7 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
     let priors = counts(output, context, loader)?;
     let total: f64 = priors.iter().sum();
     let mut inputs = Vec::new();
+    let mut cells = 0;
     for input in element.needed("BayesInputs")?.named("BayesInput") {
         let slot = context.scope.field(input, "fieldName")?;
         let mut kind = loader.kind(slot);
@@ -62,7 +67,7 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
         }
         let evidence = match input.child("TargetValueStats") {
             Some(stats) => Evidence::Distributions(distributions(stats, context, loader)?),
-            None => Evidence::Counts(pairs(input, kind, threshold, context, loader)?),
+            None => Evidence::Counts(pairs(input, kind, threshold, &mut cells, context, loader)?),
         };
         inputs.push(Input { slot, made, evidence });
     }
@@ -82,24 +87,24 @@ fn counts(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) 
     Ok(counts)
 }
 
-/// The most shares of a field: a table of values by classes.
+/// The most shares: tables of values by classes.
 const MAX_SHARES: usize = 1 << 24;
 
 fn pairs(
     input: Element<'_>,
     kind: Kind,
     threshold: f64,
+    cells: &mut usize,
     context: &Context<'_, '_>,
     loader: &mut Loader,
 ) -> Result<HashMap<(u8, u64), Vec<f64>>, Fault> {
     let mut table = HashMap::new();
     let mut totals: Vec<f64> = Vec::new();
-    let mut cells = 0;
     for pair in input.named("PairCounts") {
         let value = loader.symbols.parse(pair.require("value")?, kind, pair)?;
         let counts = counts(pair.needed("TargetValueCounts")?, context, loader)?;
-        cells += counts.len();
-        if cells > MAX_SHARES {
+        *cells += counts.len();
+        if *cells > MAX_SHARES {
             return Err(input.malformed(format!("has more than {MAX_SHARES} counts")));
         }
         totals.resize(totals.len().max(counts.len()), 0.0);
@@ -146,13 +151,18 @@ impl Distribution {
             Self::Gaussian { mean, variance } => {
                 -((x - mean).powi(2) / variance + (2.0 * std::f64::consts::PI * variance).ln()) / 2.0
             }
-            Self::Poisson { mean } => {
-                // No more steps than a count that a distribution could have.
-                let factorial: f64 = (2..=x.clamp(0.0, 1e6) as u64).map(|it| (it as f64).ln()).sum();
-                x * mean.ln() - mean - factorial
-            }
+            Self::Poisson { mean } => x * mean.ln() - mean - log_factorial(x),
         }
     }
+}
+
+/// The logarithm of a factorial: few are multiplied, more have Stirling's series.
+fn log_factorial(n: f64) -> f64 {
+    if n < 32.0 {
+        return (2..=n.max(0.0) as u32).map(|it| f64::from(it).ln()).sum();
+    }
+    let series = 1.0 / (12.0 * n) - 1.0 / (360.0 * n.powi(3)) + 1.0 / (1260.0 * n.powi(5));
+    n * n.ln() - n + (2.0 * std::f64::consts::PI * n).ln() / 2.0 + series
 }
 
 impl Scorer for Bayes {
@@ -168,7 +178,9 @@ impl Scorer for Bayes {
             match &input.evidence {
                 Evidence::Counts(table) => {
                     // A value that was never seen says nothing, as one that is missing.
-                    let Some(shares) = table.get(&key(value)).filter(|_| value != Value::Missing) else { continue };
+                    let Some(shares) = table.get(&key(value)).filter(|_| value != Value::Missing) else {
+                        continue;
+                    };
                     for (at, score) in scores.iter_mut().enumerate() {
                         *score += shares.get(at).copied().unwrap_or(self.threshold);
                     }

@@ -52,7 +52,11 @@ enum Compare {
 }
 
 /// Reads a clustering model.
-pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Box<dyn Scorer>, Fault> {
+pub(super) fn read(
+    element: Element<'_>,
+    context: &Context<'_, '_>,
+    loader: &mut Loader,
+) -> Result<Box<dyn Scorer>, Fault> {
     if element.get("modelClass") != Some("centerBased") {
         return Err(element.unsupported(&format!("`modelClass` `{}`", element.require("modelClass")?)));
     }
@@ -75,7 +79,11 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
     for (at, cluster) in element.named("Cluster").enumerate() {
         let center = cluster.needed("Array")?.numbers()?;
         if center.len() != fields.len() {
-            return Err(cluster.malformed(format!("has {} numbers for {} fields", center.len(), fields.len())));
+            return Err(cluster.malformed(format!(
+                "has {} numbers for {} fields",
+                center.len(),
+                fields.len()
+            )));
         }
         let name = cluster.get("id").map_or_else(|| (at + 1).to_string(), str::to_owned);
         clusters.push(Cluster { id: loader.symbols.intern(&name), name, center });
@@ -142,7 +150,8 @@ impl Clustering {
                     counts[at] += 1.0;
                 }
             }
-            let sum = |weights: &[f64; 4]| weights.iter().zip(counts).map(|(weight, it)| weight * it).sum::<f64>();
+            let sum =
+                |weights: &[f64; 4]| weights.iter().zip(counts).map(|(weight, it)| weight * it).sum::<f64>();
             return sum(&above) / sum(&below);
         }
         let mut sum: f64 = 0.0;

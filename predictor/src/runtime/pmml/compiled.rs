@@ -305,7 +305,8 @@ impl Compiled {
             scope.name(&output.name, output.slot);
             outputs.push(output);
         }
-        let own = outputs.iter().filter(|it| it.is_final);
+        // Of a model within a model, what is no final result is for those that follow.
+        let own = outputs.iter().filter(|it| it.is_final || around.is_none());
         let own = own.map(|it| Shown { name: it.name.clone(), kind: it.kind, slot: it.slot });
         let shown = own.chain(inner).collect();
         loader.nesting -= 1;

@@ -25,9 +25,15 @@ struct General {
 }
 
 enum Factor {
-    Covariate { slot: usize, exponent: f64 },
+    Covariate {
+        slot: usize,
+        exponent: f64,
+    },
     /// 1 where the field has the value.
-    Level { slot: usize, value: Value },
+    Level {
+        slot: usize,
+        value: Value,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -46,7 +52,11 @@ enum Offset {
 }
 
 /// Reads a general regression model.
-pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Box<dyn Scorer>, Fault> {
+pub(super) fn read(
+    element: Element<'_>,
+    context: &Context<'_, '_>,
+    loader: &mut Loader,
+) -> Result<Box<dyn Scorer>, Fault> {
     let form = form(element, context)?;
     let (parameters, names) = parameters(element, context, loader)?;
     let mut rows: Vec<(Option<usize>, Vec<(usize, f64)>)> = Vec::new();
@@ -54,7 +64,8 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
     for cell in element.needed("ParamMatrix")?.named("PCell") {
         let name = cell.require("parameterName")?;
         let parameter = names.get(name);
-        let parameter = *parameter.ok_or_else(|| cell.malformed(format!("names the parameter `{name}`, which is not there")))?;
+        let parameter = *parameter
+            .ok_or_else(|| cell.malformed(format!("names the parameter `{name}`, which is not there")))?;
         let class = match (cell.get("targetCategory"), form) {
             (None, _) | (Some(_), Form::Number(_)) => None,
             (Some(text), _) => Some(context.target.class(text, cell, loader)?),
@@ -116,7 +127,9 @@ fn form(element: Element<'_>, context: &Context<'_, '_>) -> Result<Form, Fault> 
         ("generalizedLinear", false) => Ok(Form::Number(named("linkFunction", element.get("linkFunction"))?)),
         ("generalizedLinear", true) => Ok(Form::Binary(named("linkFunction", element.get("linkFunction"))?)),
         ("multinomialLogistic", true) => Ok(Form::Multinomial),
-        ("ordinalMultinomial", true) => Ok(Form::Ordinal(named("cumulativeLink", element.get("cumulativeLink").or(Some("logit")))?)),
+        ("ordinalMultinomial", true) => {
+            Ok(Form::Ordinal(named("cumulativeLink", element.get("cumulativeLink").or(Some("logit")))?))
+        }
         (other, _) => Err(element.unsupported(&format!("`modelType` `{other}` for such a target"))),
     }
 }
@@ -146,7 +159,8 @@ fn parameters<'a>(
     for cell in element.child("PPMatrix").into_iter().flat_map(|it| it.named("PPCell")) {
         let name = cell.require("parameterName")?;
         let at = names.get(name);
-        let at = *at.ok_or_else(|| cell.malformed(format!("names the parameter `{name}`, which is not there")))?;
+        let at =
+            *at.ok_or_else(|| cell.malformed(format!("names the parameter `{name}`, which is not there")))?;
         let predictor = cell.require("predictorName")?;
         let slot = context.scope.field(cell, "predictorName")?;
         if cell.get("targetCategory").is_some() {
@@ -158,7 +172,11 @@ fn parameters<'a>(
                 Factor::Level { slot, value: loader.symbols.parse(cell.require("value")?, kind, cell)? }
             }
             Some(false) => Factor::Covariate { slot, exponent: cell.number("value")? },
-            None => return Err(cell.malformed(format!("names `{predictor}`, which is in neither list of predictors"))),
+            None => {
+                return Err(
+                    cell.malformed(format!("names `{predictor}`, which is in neither list of predictors"))
+                );
+            }
         });
     }
     Ok((parameters, names))

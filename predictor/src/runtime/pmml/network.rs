@@ -63,9 +63,15 @@ enum Normalization {
 }
 
 enum Output {
-    Class { neuron: usize, place: usize },
+    Class {
+        neuron: usize,
+        place: usize,
+    },
     /// A number, back from the scale of the network by lines between points.
-    Number { neuron: usize, points: Vec<(f64, f64)> },
+    Number {
+        neuron: usize,
+        points: Vec<(f64, f64)>,
+    },
 }
 
 const ACTIVATIONS: [(&str, Activation); 14] = [
@@ -92,7 +98,11 @@ const NORMALIZATIONS: [(&str, Normalization); 3] = [
 ];
 
 /// Reads a network.
-pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Box<dyn Scorer>, Fault> {
+pub(super) fn read(
+    element: Element<'_>,
+    context: &Context<'_, '_>,
+    loader: &mut Loader,
+) -> Result<Box<dyn Scorer>, Fault> {
     let mut ids: HashMap<&str, usize> = HashMap::new();
     let mut inputs = Vec::new();
     for input in element.needed("NeuralInputs")?.named("NeuralInput") {
@@ -120,7 +130,9 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
             for connection in neuron.named("Con") {
                 let name = connection.require("from")?;
                 let at = ids.get(name);
-                let at = *at.ok_or_else(|| connection.malformed(format!("comes from `{name}`, which is not before it")))?;
+                let at = *at.ok_or_else(|| {
+                    connection.malformed(format!("comes from `{name}`, which is not before it"))
+                })?;
                 from.push((at, connection.number("weight")?));
             }
             connections += from.len();
@@ -139,7 +151,10 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
             activation,
             threshold: layer.number_or("threshold", threshold)?,
             altitude: layer.number_or("altitude", altitude)?,
-            normalization: layer.word("normalizationMethod", &NORMALIZATIONS)?.or(normalization).unwrap_or(Normalization::None),
+            normalization: layer
+                .word("normalizationMethod", &NORMALIZATIONS)?
+                .or(normalization)
+                .unwrap_or(Normalization::None),
         });
     }
     if ids.len() != inputs.len() + layers.iter().map(|it| it.neurons.len()).sum::<usize>() {
@@ -148,7 +163,9 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
     let mut outputs = Vec::new();
     for output in element.needed("NeuralOutputs")?.named("NeuralOutput") {
         let name = output.require("outputNeuron")?;
-        let neuron = *ids.get(name).ok_or_else(|| output.malformed(format!("is of the neuron `{name}`, which is not there")))?;
+        let neuron = *ids
+            .get(name)
+            .ok_or_else(|| output.malformed(format!("is of the neuron `{name}`, which is not there")))?;
         outputs.push(self::output(output, neuron, context, loader)?);
     }
     let classifies = context.target.task == Task::Classification;
@@ -159,7 +176,12 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
     Ok(Box::new(Network { inputs, layers, outputs, list: context.target.list, classifies, connections }))
 }
 
-fn output(element: Element<'_>, neuron: usize, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Output, Fault> {
+fn output(
+    element: Element<'_>,
+    neuron: usize,
+    context: &Context<'_, '_>,
+    loader: &mut Loader,
+) -> Result<Output, Fault> {
     let field = element.needed("DerivedField")?;
     let inner = field.children().next().ok_or_else(|| field.malformed("is empty"))?;
     match inner.name() {
@@ -186,7 +208,8 @@ fn output(element: Element<'_>, neuron: usize, context: &Context<'_, '_>, loader
 impl Layer {
     fn activate(&self, neuron: &Neuron, values: &[f64]) -> f64 {
         if matches!(self.activation, Activation::RadialBasis) {
-            let distance: f64 = neuron.connections.iter().map(|(at, weight)| (values[*at] - weight).powi(2)).sum();
+            let distance: f64 =
+                neuron.connections.iter().map(|(at, weight)| (values[*at] - weight).powi(2)).sum();
             let fan_in = neuron.connections.len() as f64;
             let exponent = fan_in * self.altitude.ln() - distance / (2.0 * neuron.width * neuron.width);
             return exponent.exp();
@@ -237,7 +260,9 @@ impl Scorer for Network {
         for output in &self.outputs {
             match output {
                 Output::Class { neuron, place } => scores[*place] = values[*neuron],
-                Output::Number { neuron, points } if points.is_empty() => return Ok(Outcome::number(values[*neuron])),
+                Output::Number { neuron, points } if points.is_empty() => {
+                    return Ok(Outcome::number(values[*neuron]));
+                }
                 Output::Number { neuron, points } => {
                     return Ok(Outcome::number(expression::between(points, values[*neuron])));
                 }

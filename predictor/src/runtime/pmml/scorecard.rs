@@ -37,7 +37,11 @@ enum Score {
 }
 
 /// Reads a scorecard.
-pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Box<dyn Scorer>, Fault> {
+pub(super) fn read(
+    element: Element<'_>,
+    context: &Context<'_, '_>,
+    loader: &mut Loader,
+) -> Result<Box<dyn Scorer>, Fault> {
     let gives_reasons = element.get("useReasonCodes") != Some("false");
     let below = element.word("reasonCodeAlgorithm", &[("pointsBelow", true), ("pointsAbove", false)])?;
     let baseline: Option<f64> = element.parsed("baselineScore")?;
@@ -46,7 +50,9 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
         let own: Option<f64> = child.parsed("baselineScore")?;
         let baseline = match own.or(baseline) {
             Some(baseline) => baseline,
-            None if gives_reasons => return Err(child.malformed("has no `baselineScore`, nor has the scorecard")),
+            None if gives_reasons => {
+                return Err(child.malformed("has no `baselineScore`, nor has the scorecard"));
+            }
             None => 0.0,
         };
         let mut attributes = Vec::new();

@@ -12,7 +12,7 @@ use super::value::Value;
 use super::xml::Element;
 
 /// The most numbers of all vectors, with the noughts that sparse ones leave out.
-const MAX_NUMBERS: usize = 1 << 27;
+const MAX_NUMBERS: usize = 1 << 25;
 
 /// Machines that share their vectors.
 struct Support {
@@ -58,8 +58,14 @@ enum Kernel {
 }
 
 /// Reads support vector machines.
-pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Box<dyn Scorer>, Fault> {
-    let by_fields = element.word("svmRepresentation", &[("SupportVectors", false), ("Coefficients", true)])?.unwrap_or(false);
+pub(super) fn read(
+    element: Element<'_>,
+    context: &Context<'_, '_>,
+    loader: &mut Loader,
+) -> Result<Box<dyn Scorer>, Fault> {
+    let by_fields = element
+        .word("svmRepresentation", &[("SupportVectors", false), ("Coefficients", true)])?
+        .unwrap_or(false);
     let dictionary = element.needed("VectorDictionary")?;
     let fields = fields(dictionary.needed("VectorFields")?, context, loader)?;
     let (vectors, names) = vectors(dictionary, fields.len())?;
@@ -68,21 +74,31 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
     let mut machines = Vec::new();
     for child in element.named("SupportVectorMachine") {
         let coefficients = child.needed("Coefficients")?;
-        let numbers: Vec<f64> =
-            coefficients.named("Coefficient").map(|it| it.number_or("value", 0.0)).collect::<Result<_, _>>()?;
+        let numbers: Vec<f64> = coefficients
+            .named("Coefficient")
+            .map(|it| it.number_or("value", 0.0))
+            .collect::<Result<_, _>>()?;
         let mut used = Vec::new();
-        for vector in child.child("SupportVectors").filter(|_| !by_fields).into_iter().flat_map(|it| it.named("SupportVector")) {
+        for vector in child
+            .child("SupportVectors")
+            .filter(|_| !by_fields)
+            .into_iter()
+            .flat_map(|it| it.named("SupportVector"))
+        {
             let name = vector.require("vectorId")?;
             let at = names.get(name);
-            used.push(*at.ok_or_else(|| vector.malformed(format!("names the vector `{name}`, which is not there")))?);
+            used.push(
+                *at.ok_or_else(|| {
+                    vector.malformed(format!("names the vector `{name}`, which is not there"))
+                })?,
+            );
         }
         let expected = if by_fields { fields.len() } else { used.len() };
         if numbers.len() != expected {
             return Err(child.malformed(format!("has {} coefficients, expected {expected}", numbers.len())));
         }
-        let mut class = |name: &str| {
-            child.get(name).map(|it| context.target.class(it, child, loader)).transpose()
-        };
+        let mut class =
+            |name: &str| child.get(name).map(|it| context.target.class(it, child, loader)).transpose();
         machines.push(Machine {
             class: class("targetCategory")?,
             alternate: class("alternateTargetCategory")?,
@@ -92,7 +108,8 @@ pub(super) fn read(element: Element<'_>, context: &Context<'_, '_>, loader: &mut
             threshold: child.number_or("threshold", threshold)?,
         });
     }
-    let is_one = element.word("classificationMethod", &[("OneAgainstOne", true), ("OneAgainstAll", false)])?;
+    let is_one =
+        element.word("classificationMethod", &[("OneAgainstOne", true), ("OneAgainstAll", false)])?;
     let all_alternate = machines.iter().all(|it| it.alternate.is_some());
     let method = match (context.target.task, machines.as_slice()) {
         (Task::Regression, [_]) => Method::Number,
@@ -117,7 +134,9 @@ fn kernel(element: Element<'_>) -> Result<Kernel, Fault> {
     let coef0 = kernel.number_or("coef0", 1.0)?;
     match kernel.name() {
         "LinearKernelType" => Ok(Kernel::Linear),
-        "PolynomialKernelType" => Ok(Kernel::Polynomial { gamma, coef0, degree: kernel.number_or("degree", 1.0)? }),
+        "PolynomialKernelType" => {
+            Ok(Kernel::Polynomial { gamma, coef0, degree: kernel.number_or("degree", 1.0)? })
+        }
         "RadialBasisKernelType" => Ok(Kernel::RadialBasis { gamma }),
         "SigmoidKernelType" => Ok(Kernel::Sigmoid { gamma, coef0 }),
         _ => Err(kernel.unknown()),
