@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use weir_explainer::background::Background;
+use weir_predictor::runtime::pmml::Pmml;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
 use weir_predictor::runtime::{LoadOptions, Runtime};
-use weir_proto::{InferRequest, Tensor};
+use weir_proto::{DataType, InferRequest, Signature, Tensor};
 use weir_sdk::Model;
 
 use super::assert_whole;
@@ -14,6 +15,11 @@ use super::assert_whole;
 /// scikit-learn files.
 pub fn pickle(data: &[u8]) -> bool {
     load(&Sklearn, "joblib", data)
+}
+
+/// PMML files.
+pub fn pmml(data: &[u8]) -> bool {
+    load(&Pmml, "pmml", data)
 }
 
 /// XGBoost files.
@@ -47,20 +53,9 @@ fn load(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> bool {
 
 fn predict(model: &dyn Model) {
     let signature = model.signature();
-    let [spec] = signature.inputs.as_slice() else {
-        panic!("one input expected, met {:?}", signature.inputs)
-    };
-    let [rows, features] = spec.shape.as_slice() else {
-        panic!("rows of features expected, met {:?}", spec.shape)
-    };
-    assert_eq!(*rows, -1);
-    let features = usize::try_from(*features).expect("a model has a number of features");
-    // What a model of many features costs is known before it is asked; here it would only cost time.
-    if features > 4096 {
-        return;
-    }
     for value in [0.0, -1.5, f64::NAN] {
-        let mut request = InferRequest::of(vec![Tensor::fp64("", [2, features], vec![value; 2 * features])]);
+        let Some(inputs) = two_rows(signature, value) else { return };
+        let mut request = InferRequest::of(inputs);
         let all: Vec<_> = (0..signature.outputs.len()).collect();
         // No model is without features, and an input without values is refused.
         let Ok(inputs) = signature.bind(&mut request) else { return };
@@ -71,6 +66,27 @@ fn predict(model: &dyn Model) {
         }
     }
     let _ = model.cost(usize::MAX);
+}
+
+/// Two rows of one value; `None` for a model of very many features, whose cost is known before it is asked.
+fn two_rows(signature: &Signature, value: f64) -> Option<Vec<Tensor>> {
+    const MOST: usize = 4096;
+    if signature.table {
+        let column = |spec: &weir_proto::TensorSpec| match spec.datatype {
+            DataType::Bytes => Tensor::strings(&spec.name, [2], vec![value.to_string().into(), "".into()]),
+            _ => Tensor::fp64(&spec.name, [2], vec![value; 2]),
+        };
+        return (signature.inputs.len() <= MOST).then(|| signature.inputs.iter().map(column).collect());
+    }
+    let [spec] = signature.inputs.as_slice() else {
+        panic!("one input expected, met {:?}", signature.inputs)
+    };
+    let [rows, features] = spec.shape.as_slice() else {
+        panic!("rows of features expected, met {:?}", spec.shape)
+    };
+    assert_eq!(*rows, -1);
+    let features = usize::try_from(*features).expect("a model has a number of features");
+    (features <= MOST).then(|| vec![Tensor::fp64("", [2, features], vec![value; 2 * features])])
 }
 
 /// A file with those bytes, one for each thread.
