@@ -3,7 +3,10 @@
 
 mod images;
 pub mod runtime;
+#[cfg(test)]
+mod tests;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use weir_sdk::flags::switch;
@@ -24,7 +27,7 @@ struct Flags {
     /// The same in TensorFlow Serving's words; V1 `inputs` are then answered as it does
     #[arg(long = "model_base_path", help_heading = MODEL)]
     model_base_path: Option<String>,
-    /// The model's format, such as sklearn; without it the file's ending tells
+    /// The model's format, such as sklearn; without it the file tells, by its ending and how it begins
     #[arg(long = "model_format", alias = "framework", help_heading = MODEL)]
     model_format: Option<String>,
     /// Classifiers answer probabilities where the caller names no output [default: $PREDICT_PROBA]
@@ -175,7 +178,8 @@ fn folder_of(path: &Path) -> String {
     folder.map(|it| format!("{}{}", it.display(), std::path::MAIN_SEPARATOR)).unwrap_or_default()
 }
 
-/// Loads the one model file of a folder, or a file itself. Without a runtime the file's ending tells which one reads it.
+/// Loads the one model file of a folder, or a file itself. Without a runtime the file tells which one reads it: by its ending,
+/// and where several have that ending, by how it begins.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -186,25 +190,51 @@ pub fn load(
 ) -> Result<Box<dyn Model>, LoadError> {
     let candidates: Vec<&dyn Runtime> = runtime.map_or_else(|| RUNTIMES.to_vec(), |it| vec![it]);
     let files = if path.is_dir() { files_of(path)? } else { vec![path.to_owned()] };
-    let fits = |file: &Path, runtime: &dyn Runtime| {
-        let extension = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
-        runtime.extensions().contains(&extension)
-    };
-    let mut found = Vec::new();
+    let mut fitting = Vec::new();
+    let mut recognized = Vec::new();
     for file in &files {
-        if let Some(runtime) = candidates.iter().find(|it| fits(file, **it)) {
-            found.push((file, *runtime));
+        let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
+        let fits: Vec<_> =
+            candidates.iter().copied().filter(|it| it.extensions().contains(&ending)).collect();
+        if fits.is_empty() {
+            continue;
         }
+        let head = head_of(file)?;
+        recognized.extend(fits.iter().filter(|it| it.recognizes(&head)).map(|it| (file, *it)));
+        fitting.push((file, fits));
     }
-    match found.as_slice() {
-        [(file, runtime)] => runtime.load(file, options),
-        several => {
-            let wanted: Vec<_> =
-                candidates.iter().flat_map(|it| it.extensions()).map(|it| format!(".{it}")).collect();
+    match (recognized.as_slice(), fitting.as_slice()) {
+        ([(file, runtime)], _) => runtime.load(file, options),
+        // Each of them says best what it misses.
+        ([], [(file, fits)]) => {
+            let mut refused = Vec::new();
+            for runtime in fits {
+                match runtime.load(file, options) {
+                    Ok(model) => return Ok(model),
+                    Err(error) => refused.push((runtime.name(), error)),
+                }
+            }
+            Err(LoadError::of_all(refused, file))
+        }
+        (several, fitting) => {
+            let mut wanted = Vec::new();
+            for ending in candidates.iter().flat_map(|it| it.extensions()).map(|it| format!(".{it}")) {
+                if !wanted.contains(&ending) {
+                    wanted.push(ending);
+                }
+            }
             let folder = path.to_owned();
-            Err(LoadError::Files { folder, found: several.len(), wanted: wanted.join(", ") })
+            let found = if several.is_empty() { fitting.len() } else { several.len() };
+            Err(LoadError::Files { folder, found, wanted: wanted.join(", ") })
         }
     }
+}
+
+/// The first bytes of a file, which tell its format.
+fn head_of(file: &Path) -> Result<Vec<u8>, LoadError> {
+    let mut head = Vec::new();
+    let opened = std::fs::File::open(file).and_then(|it| it.take(4096).read_to_end(&mut head));
+    opened.map(|_| head).map_err(|source| LoadError::Read { path: file.to_owned(), source })
 }
 
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {

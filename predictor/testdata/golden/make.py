@@ -10,6 +10,8 @@ as bare tokens):
     tolerance   how far a real number may be off, relative; 1e-12 where the line is missing
     OUTPUT      what the method of that name answers, row by row
 
+Beside them `covered.json` says of each class of the framework how many of the models hold a fitted one.
+
 A family is a module with `cases()`, which yields `Case`s.
 """
 
@@ -31,6 +33,7 @@ def main(framework, out, only=None):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     names = set()
+    covered = {}
     for module in sorted(folder.glob("*.py")):
         if only not in (None, module.stem):
             continue
@@ -42,6 +45,9 @@ def main(framework, out, only=None):
             assert case.name not in names, case.name
             names.add(case.name)
             write(case, out)
+            for name in held(case.model):
+                covered[name] = covered.get(name, 0) + 1
+    (out / "covered.json").write_text(json.dumps(dict(sorted(covered.items())), indent=1) + "\n")
     print("{} models in {}".format(len(names), out))
 
 
@@ -57,6 +63,30 @@ def write(case, out):
     assert answers, "{} answers nothing".format(case.name)
     text = "".join("{}\t{}\n".format(word, json.dumps(value)) for word, value in lines)
     (out / (case.file + ".golden")).write_text(text, encoding="utf-8")
+
+
+def held(model):
+    """Returns the names of the classes of all that is fitted in a model: parameters that were copied before do not count."""
+    names, seen, rest = set(), set(), [model]
+    while rest:
+        value = rest.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            rest += value.values()
+        elif isinstance(value, (list, tuple)):
+            rest += value
+        elif getattr(value, "dtype", None) == object and hasattr(value, "tolist"):
+            rest.append(value.tolist())
+        elif type(value).__module__.startswith("sklearn.") and hasattr(value, "__dict__"):
+            names.add(type(value).__name__)
+            parameters = value.get_params(deep=False) if hasattr(value, "get_params") else {}
+            # Those that are fitted where they stand.
+            for name in ("steps", "transformer_list"):
+                parameters.pop(name, None)
+            rest += [it for name, it in vars(value).items() if name not in parameters]
+    return names
 
 
 def plain(value):

@@ -1,6 +1,7 @@
 """Makes the golden files beside it: small models and what scikit-learn itself answers.
 
     python make.py            # the files of this release of scikit-learn
+    python make.py forms      # folder `forms`: one model in every form a file may have; wants lz4 and dill
     python make.py CASES      # folder `explain`: the explainer's golden cases, out of their folder
 
 Run it once in each of these environments; each writes its own folder and its own line of `versions.txt`:
@@ -17,6 +18,7 @@ cases in `explain` were saved by scikit-learn 1.5.2 with numpy 1.26.4 and keep t
 as do support vector machines in 0.20, where it still depended on the other rows of the batch.
 """
 
+import io
 import json
 import pickle
 import sys
@@ -82,6 +84,56 @@ def a_few():
     save("pipeline", scaled, ASK, 2)
     save("forest", forest(5).fit(IRIS_X, IRIS_Y), ASK, "joblib")
     save("forest", forest(3, class_weight={0: 1.0, 1: 2.5, 2: 0.3}).fit(IRIS_X, IRIS_Y), ASK, 4)
+    if VERSION in [(1, 1), (1, 9)]:
+        trees()
+    if VERSION >= (1, 9):
+        near()
+
+
+def trees():
+    """Trees and ensembles, as small as they can be and still be what they are."""
+    from sklearn import ensemble, tree
+
+    save("tree", tree.DecisionTreeClassifier(max_depth=3, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("tree_numbers", tree.ExtraTreeRegressor(max_depth=3, random_state=0).fit(IRIS_X[:, :3], IRIS_X[:, 3]), ASK[:, :3], 4)
+    boosting = ensemble.GradientBoostingClassifier(n_estimators=2, max_depth=2, random_state=0)
+    save("boosting", boosting.fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    # Categories in the second column; one of those asked for is unknown, one missing.
+    steps = np.c_[IRIS.data[:, 0], np.arange(150) % 5]
+    histogram = ensemble.HistGradientBoostingClassifier(max_iter=2, max_depth=3, min_samples_leaf=3, categorical_features=[1], max_bins=12)
+    asked = np.c_[np.repeat(ASK[:, 0], 2), [0, 3, 1, 2, 4, 0, 9, 300, np.nan, -1]]
+    save("histogram", histogram.fit(steps, steps[:, 1] * 7 % 4 > 1.5), asked, 4)
+    save("adaboost", ensemble.AdaBoostClassifier(n_estimators=3, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    bagging = ensemble.BaggingClassifier(tree.DecisionTreeClassifier(max_depth=2), n_estimators=3, max_features=2, random_state=0)
+    save("bagging", bagging.fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    both = [("tree", tree.DecisionTreeClassifier(max_depth=2, random_state=0)), ("line", LogisticRegression(max_iter=500))]
+    save("voting", ensemble.VotingClassifier(both, voting="soft", weights=[1, 2]).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("stacking", ensemble.StackingClassifier(both, cv=3, passthrough=True).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("isolation", ensemble.IsolationForest(n_estimators=3, max_samples=8, random_state=0).fit(IRIS_X), ASK, "joblib")
+
+
+def near():
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.multiclass import OneVsOneClassifier, OutputCodeClassifier
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid, RadiusNeighborsClassifier
+    from sklearn.preprocessing import MinMaxScaler
+
+    # Between points of a grid distances tie, and the order of the search decides.
+    grid = np.array([[x, y] for x in range(6) for y in range(6)], dtype=float)
+    colours, between = (grid @ [7, 3]).astype(int) % 3, grid[:20] + 0.5
+    save("near_boxes", KNeighborsClassifier(3, algorithm="kd_tree", leaf_size=3).fit(grid, colours), between, "joblib")
+    balls = KNeighborsClassifier(4, algorithm="ball_tree", leaf_size=2, p=3, weights="distance")
+    save("near_balls", balls.fit(grid, colours), np.vstack([between, grid[:3]]), 4)
+    brute = KNeighborsRegressor(5, algorithm="brute", p=1, weights="distance").fit(grid, grid @ [1.5, -2])
+    save("near_list", brute, np.vstack([between, grid[:3]]), "joblib")
+    within = RadiusNeighborsClassifier(1.0, outlier_label=1, algorithm="kd_tree", leaf_size=2)
+    save("near_within", within.fit(grid, colours), np.vstack([between, FAR[:, :2]]), "joblib")
+    save("centroids", NearestCentroid().fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    target = TransformedTargetRegressor(KNeighborsRegressor(2, algorithm="kd_tree"), transformer=MinMaxScaler())
+    save("target", target.fit(grid, grid @ [1.5, -2]), between, "joblib")
+    model = LogisticRegression(max_iter=1000)
+    save("pairs", OneVsOneClassifier(model).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("code", OutputCodeClassifier(model, code_size=2, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
 
 
 def everything():
@@ -179,6 +231,68 @@ def labels():
     save("order", model, ASK, 5)
 
 
+def forms():
+    """One model, compressed in every way of joblib's, and pickled by others than `pickle.dump`."""
+    folder = Path(__file__).parent / "forms"
+    folder.mkdir(exist_ok=True)
+    names = IRIS.target_names[IRIS_Y]
+    model = LogisticRegression(max_iter=500).fit(IRIS_X, names)
+    files = {}
+    for method in ["zlib", "gzip", "bz2", "xz", "lzma", "lz4"]:
+        whole = io.BytesIO()
+        joblib.dump(model, whole, compress=(method, 3))
+        files["{}.joblib".format(method)] = whole.getvalue()
+    plain = pickle.dumps(model, protocol=2)
+    # joblib before 0.10, and the one before 0.8.5 with its blank.
+    files["zfile.joblib"] = b"ZF" + hex(len(plain)).encode().ljust(19) + zlib.compress(plain)
+    files["zfile_blank.joblib"] = b"ZF" + hex(len(plain)).encode().ljust(19) + b" " + zlib.compress(plain)
+
+    import dill
+
+    files["dill.pkl"] = dill.dumps(model, protocol=4)
+    for protocol in [0, 1, 2]:
+        files["python2.p{}.pkl".format(protocol)] = python2(model, protocol)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+        lines = ["input " + numbers(row) for row in ASK]
+        lines += ["predict {}".format(label) for label in model.predict(ASK)]
+        for output in ["predict_proba", "decision_function"]:
+            lines += [output + " " + numbers(row) for row in getattr(model, output)(ASK)]
+        (folder / (name + ".txt")).write_text("\n".join(lines) + "\n")
+
+
+def python2(model, protocol):
+    """Pickles as Python 2 does: strings are bytes, modules have their old names, numpy and scikit-learn too."""
+    old = {"numpy._core.multiarray": "numpy.core.multiarray", "sklearn.linear_model._logistic": "sklearn.linear_model.logistic"}
+
+    class Pickler(pickle._Pickler):
+        dispatch = dict(pickle._Pickler.dispatch)
+
+        def save_str(self, text):
+            self.save_string(text.encode("ascii"), text)
+
+        def save_bytes(self, raw):
+            self.save_string(raw, raw)
+
+        def save_string(self, raw, known_as):
+            if self.proto == 0:
+                self.write(b"S" + repr(raw)[1:].encode() + b"\n")
+            elif len(raw) < 256:
+                self.write(b"U" + bytes([len(raw)]) + raw)
+            else:
+                self.write(b"T" + len(raw).to_bytes(4, "little") + raw)
+            self.memoize(known_as)
+
+        dispatch[str], dispatch[bytes] = save_str, save_bytes
+
+    out = io.BytesIO()
+    Pickler(out, protocol).dump(model)
+    text = out.getvalue()
+    for new, former in old.items():
+        text = text.replace(b"c" + new.encode() + b"\n", b"c" + former.encode() + b"\n")
+    return text
+
+
 def explain(cases):
     """Unpacks the explainer's models and writes what was noted of them."""
     folder = Path(__file__).parent / "explain"
@@ -205,7 +319,7 @@ def save(name, model, rows, form):
     else:
         (FOLDER / file).write_bytes(pickle.dumps(model, protocol=form))
     lines = ["input " + numbers(row) for row in rows]
-    for output in ["predict", "predict_proba", "decision_function", "transform"]:
+    for output in ["predict", "predict_proba", "decision_function", "score_samples", "transform"]:
         # A pipeline of transformers has transform alone; a classifier has any of the others.
         if output == "transform" and hasattr(model, "predict") or not hasattr(model, output):
             continue
@@ -221,7 +335,9 @@ def numbers(row):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["forms"]:
+        forms()
+    elif len(sys.argv) > 1:
         explain(Path(sys.argv[1]))
     else:
         main()

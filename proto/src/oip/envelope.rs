@@ -175,10 +175,10 @@ fn check_run(field: u64, value: &[u8], limits: &DecodeLimits) -> Result<(), Erro
 }
 
 /// The length-delimited fields of a message, in order; other fields are passed over.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn next(&mut self) -> Result<Option<(u64, &'a [u8])>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &'a [u8])>, Error> {
         while !self.0.is_empty() {
             let tag = decode_varint(&mut self.0).map_err(|_| broken())?;
             let length = match tag & 7 {

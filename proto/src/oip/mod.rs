@@ -17,6 +17,7 @@ use crate::{
     RequestedOutput, Tensor,
 };
 
+pub(crate) use envelope::Fields;
 pub use envelope::{Envelope, envelope};
 
 /// Where a message keeps its numbers.

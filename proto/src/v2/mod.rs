@@ -188,6 +188,9 @@ fn input(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Draft, Error>
     while let Some(key) = reader.next_key()? {
         match &*key {
             "name" => name = text(reader, "name")?,
+            // The data may have been read as the first of two says.
+            "shape" if shape.is_some() => return Err(twice(&name, "shape")),
+            "datatype" if datatype.is_some() => return Err(twice(&name, "datatype")),
             "shape" => shape = Some(read_shape(reader, &name)?),
             "datatype" => datatype = Some(DataType::parse(&text(reader, "datatype")?)?),
             "parameters" => parameters = v1::parameters(reader)?,
@@ -211,6 +214,10 @@ fn input(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Draft, Error>
         data = Some(read_data(&mut later, &name, datatype, &shape, limits)?);
     }
     Ok(Draft { name, shape, datatype, data, parameters })
+}
+
+fn twice(input: &str, key: &str) -> Error {
+    Error::invalid(format!("input `{input}` has `{key}` twice"))
 }
 
 fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> {
@@ -332,6 +339,15 @@ mod tests {
             &*encode_response(response, &Form::default()).unwrap().0,
             br#"{"model_name":"m","id":"7","parameters":{"k":1},"outputs":[{"name":"y","datatype":"FP64","shape":[1,2],"data":[0.25,1.0]}]}"#
         );
+    }
+
+    #[test]
+    fn a_shape_after_the_data_cannot_belie_it() {
+        let decode = |rest: &str| {
+            decode(&format!(r#"{{"name": "d", "shape": [1], "datatype": "INT8", "data": [7], {rest}}}"#))
+        };
+        assert_eq!(decode(r#""shape": [2]"#).unwrap_err(), "input `d` has `shape` twice");
+        assert_eq!(decode(r#""datatype": "INT16""#).unwrap_err(), "input `d` has `datatype` twice");
     }
 
     #[test]

@@ -16,7 +16,9 @@ use super::grpc::{Grpc, not_offered};
 use super::stall::in_pieces;
 use crate::call::EXPLAINING;
 use crate::grpc::status_of;
-use crate::wire::{Answer, DESCRIBE, GRPC, PATHS, frame, length, path as wire_path, state_to, unframe};
+use crate::wire::{
+    Answer, DESCRIBE, GRPC, PATHS, PREFIX, frame, length, path as wire_path, state_to, unframe,
+};
 use crate::{BoxFuture, Call, Context, Verb};
 
 /// The service of a connection: gRPC at once, everything else through axum's router.
@@ -142,7 +144,9 @@ async fn call(app: &App, verb: Verb, headers: &HeaderMap, body: Incoming) -> Res
     let _admitted = app.admit()?;
     let mut context = Context::of(headers, &app.travellers)?;
     context.explaining = headers.contains_key(&EXPLAINING);
-    let it: wire::Call = unframe(app.read(body, &context).await?)?;
+    let message = app.read(body, &context).await?;
+    Form::check_call(message.get(PREFIX..).unwrap_or_default())?;
+    let it: wire::Call = unframe(message)?;
     let payload = Payload {
         face: Face::try_from(it.face)?,
         body: it.body,

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use weir_explainer::background::Background;
+use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::pmml::Pmml;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
 use weir_predictor::runtime::{LoadOptions, Runtime};
-use weir_proto::{DataType, InferRequest, Signature, Tensor};
+use weir_proto::{Data, DataType, InferRequest, Tensor, TensorSpec};
 use weir_sdk::Model;
 
 use super::assert_whole;
@@ -25,6 +27,11 @@ pub fn pmml(data: &[u8]) -> bool {
 /// XGBoost files.
 pub fn xgboost(data: &[u8]) -> bool {
     load(&Xgboost, "bst", data)
+}
+
+/// LightGBM files.
+pub fn lightgbm(data: &[u8]) -> bool {
+    load(&Lightgbm, "bst", data)
 }
 
 /// Files of background data: columns of one length, each with a name.
@@ -53,9 +60,24 @@ fn load(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> bool {
 
 fn predict(model: &dyn Model) {
     let signature = model.signature();
-    for value in [0.0, -1.5, f64::NAN] {
-        let Some(inputs) = two_rows(signature, value) else { return };
-        let mut request = InferRequest::of(inputs);
+    let width =
+        |spec: &TensorSpec| spec.shape[1..].iter().map(|&it| it.unsigned_abs() as usize).product::<usize>();
+    // What a model of many features costs is known before it is asked; here it would only cost time.
+    if signature.inputs.iter().map(width).sum::<usize>() > 4096 {
+        return;
+    }
+    for (value, text) in [(0.0, ""), (-1.5, "a b"), (f64::NAN, "nan")] {
+        let tensor = |spec: &TensorSpec| {
+            assert!(spec.shape.len() <= 2 && spec.shape[0] == -1, "rows expected, met {spec:?}");
+            let shape: Vec<usize> =
+                std::iter::once(2).chain((spec.shape.len() == 2).then(|| width(spec))).collect();
+            let data = match spec.datatype {
+                DataType::Bytes => Data::Bytes(vec![Bytes::from_static(text.as_bytes()); 2 * width(spec)]),
+                _ => Data::Fp64(vec![value; 2 * width(spec)].into()),
+            };
+            Tensor::new(spec.name.clone(), shape, data)
+        };
+        let mut request = InferRequest::of(signature.inputs.iter().map(tensor).collect());
         let all: Vec<_> = (0..signature.outputs.len()).collect();
         // No model is without features, and an input without values is refused.
         let Ok(inputs) = signature.bind(&mut request) else { return };
@@ -66,27 +88,6 @@ fn predict(model: &dyn Model) {
         }
     }
     let _ = model.cost(usize::MAX);
-}
-
-/// Two rows of one value; `None` for a model of very many features, whose cost is known before it is asked.
-fn two_rows(signature: &Signature, value: f64) -> Option<Vec<Tensor>> {
-    const MOST: usize = 4096;
-    if signature.table {
-        let column = |spec: &weir_proto::TensorSpec| match spec.datatype {
-            DataType::Bytes => Tensor::strings(&spec.name, [2], vec![value.to_string().into(), "".into()]),
-            _ => Tensor::fp64(&spec.name, [2], vec![value; 2]),
-        };
-        return (signature.inputs.len() <= MOST).then(|| signature.inputs.iter().map(column).collect());
-    }
-    let [spec] = signature.inputs.as_slice() else {
-        panic!("one input expected, met {:?}", signature.inputs)
-    };
-    let [rows, features] = spec.shape.as_slice() else {
-        panic!("rows of features expected, met {:?}", spec.shape)
-    };
-    assert_eq!(*rows, -1);
-    let features = usize::try_from(*features).expect("a model has a number of features");
-    (features <= MOST).then(|| vec![Tensor::fp64("", [2, features], vec![value; 2 * features])])
 }
 
 /// A file with those bytes, one for each thread.

@@ -57,6 +57,8 @@ fn v2_texts() -> Vec<Vec<u8>> {
                        {"name": "b", "shape": [2], "datatype": "BOOL", "data": [true, false]},
                        {"name": "u", "shape": [1], "datatype": "UINT64", "data": [18446744073709551615]}]}"#,
         r#"{"inputs": [{"name": "x", "shape": [0, 4], "datatype": "FP64", "data": []}]}"#,
+        // The second shape was taken and the data had been read by the first.
+        r#"{"inputs": [{"name": "x", "shape": [1], "datatype": "INT8", "data": [7], "shape": [2]}]}"#,
     ])
 }
 
@@ -185,7 +187,11 @@ pub(super) fn pmmls() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn xgboosts() -> Vec<Vec<u8>> {
-    files("predictor/testdata/xgboost", &["json", "ubj"])
+    files("predictor/testdata/xgboost", &["json", "ubj", "bst"])
+}
+
+pub(super) fn lightgbms() -> Vec<Vec<u8>> {
+    files("predictor/testdata/lightgbm", &["txt", "json"])
 }
 
 pub(super) fn backgrounds() -> Vec<Vec<u8>> {

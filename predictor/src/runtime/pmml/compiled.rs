@@ -265,6 +265,9 @@ impl Compiled {
         let target = target(schema, task, around, loader)?;
         let mut scope = Scope::new(Some(outside));
         mining_schema(schema, &mut scope, around.is_some(), loader)?;
+        if loader.columns.is_empty() {
+            return Err(schema.malformed("has no active field"));
+        }
         if let Some(dictionary) = dictionary {
             derived_fields(dictionary, &mut scope, loader)?;
         }

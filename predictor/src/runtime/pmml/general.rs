@@ -17,12 +17,15 @@ use super::xml::Element;
 struct General {
     parameters: Vec<Vec<Factor>>,
     /// The coefficients of each class; of the number, or of all classes, where there is none.
-    rows: Vec<(Option<usize>, Vec<(usize, f64)>)>,
+    rows: Vec<Row>,
     form: Form,
     offset: Offset,
     trials: f64,
     list: usize,
 }
+
+/// A class, and its coefficients by their parameters.
+type Row = (Option<usize>, Vec<(usize, f64)>);
 
 enum Factor {
     Covariate {
@@ -59,7 +62,7 @@ pub(super) fn read(
 ) -> Result<Box<dyn Scorer>, Fault> {
     let form = form(element, context)?;
     let (parameters, names) = parameters(element, context, loader)?;
-    let mut rows: Vec<(Option<usize>, Vec<(usize, f64)>)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let mut places = HashMap::new();
     for cell in element.needed("ParamMatrix")?.named("PCell") {
         let name = cell.require("parameterName")?;

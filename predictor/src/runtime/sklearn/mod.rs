@@ -1,6 +1,7 @@
 //! scikit-learn models, saved with joblib or pickle: read by an inert pickle machine, evaluated natively. Runs no code out
 //! of a file, whatever the file says.
 
+mod bundle;
 mod compressed;
 mod estimator;
 mod model;
@@ -49,5 +50,30 @@ impl Runtime for Sklearn {
 fn read(bytes: &[u8]) -> Result<Steps, Refusal> {
     let bytes = &*compressed::whole(bytes)?;
     let doc = pickle::read(bytes)?;
-    estimator::read(doc.root())
+    let steps = bundle::refuse(doc.root()).and_then(|()| estimator::read(doc.root()));
+    doc.afforded()?;
+    steps
+}
+
+/// A class of scikit-learn that is evaluated here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Covered {
+    /// The part of scikit-learn it belongs to, in words.
+    pub family: &'static str,
+    /// Where users import it from, such as `sklearn.linear_model`.
+    pub module: &'static str,
+    /// Its name.
+    pub class: &'static str,
+}
+
+/// Returns every class that is evaluated here, family by family.
+pub fn covered() -> impl Iterator<Item = Covered> {
+    estimator::registry::FAMILIES.iter().flat_map(|family| {
+        family.classes.iter().map(|class| {
+            let module = class.modules.first().copied().unwrap_or_default();
+            // Users import from the package; its modules are its own affair, and their names begin with an underscore.
+            let module = module.split_once("._").map_or(module, |(package, _)| package);
+            Covered { family: family.title, module, class: class.name }
+        })
+    })
 }

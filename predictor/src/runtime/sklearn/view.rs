@@ -9,16 +9,22 @@ use super::refusal::Refusal;
 /// The most dimensions numpy has.
 const MAX_DIMENSIONS: usize = 64;
 
+/// What a member of a list or dict costs whoever takes it, at least, in bytes.
+const MEMBER: usize = 16;
+
+/// What a string costs beside its bytes.
+const HEADER: usize = 32;
+
 /// A node and the graph around it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'d> {
     nodes: &'d [Node<'d>],
     id: NodeId,
-    budget: Option<&'d Budget>,
+    budget: &'d Budget,
 }
 
 impl<'d> View<'d> {
-    pub(crate) fn new(nodes: &'d [Node<'d>], id: NodeId, budget: Option<&'d Budget>) -> Self {
+    pub(crate) fn new(nodes: &'d [Node<'d>], id: NodeId, budget: &'d Budget) -> Self {
         Self { nodes, id, budget }
     }
 
@@ -40,7 +46,7 @@ impl<'d> View<'d> {
     /// # Errors
     /// `Malformed` when the file asks for far more than it holds.
     pub(crate) fn charge(self, bytes: usize) -> Result<(), Refusal> {
-        self.budget.map_or(Ok(()), |budget| budget.charge(bytes))
+        self.budget.charge(bytes)
     }
 
     /// Returns whether it is a boolean, and no number.
@@ -52,9 +58,15 @@ impl<'d> View<'d> {
         matches!(self.node(), Node::None)
     }
 
+    /// Counts bytes that whoever asks is going to take; once the budget is spent, nothing is found any more.
+    fn afford(self, bytes: usize) -> Option<()> {
+        self.charge(bytes).ok()
+    }
+
+    /// Returns a text.
     pub(crate) fn text(self) -> Option<&'d str> {
         match self.node() {
-            Node::Text(text) => Some(text),
+            Node::Text(text) => self.afford(text.len()).map(|()| &**text),
             _ => None,
         }
     }
@@ -62,7 +74,7 @@ impl<'d> View<'d> {
     /// Returns a text, also one of numpy's.
     pub(crate) fn string(self) -> Option<Cow<'d, str>> {
         match self.node() {
-            Node::Text(text) => Some(Cow::Borrowed(text)),
+            Node::Text(text) => self.afford(text.len() + HEADER).map(|()| Cow::Borrowed(&**text)),
             Node::Object(_) => String::from_utf8(numpy::scalar_text(self)?).ok().map(Cow::Owned),
             _ => None,
         }
@@ -102,33 +114,39 @@ impl<'d> View<'d> {
     /// Returns the members of a list or tuple.
     pub(crate) fn items(self) -> Option<impl ExactSizeIterator<Item = Self>> {
         match self.node() {
-            Node::List(items) | Node::Tuple(items) => Some(items.iter().map(move |&id| self.at(id))),
+            Node::List(items) | Node::Tuple(items) => self.each(items),
             _ => None,
         }
+    }
+
+    fn each(self, items: &'d [NodeId]) -> Option<impl ExactSizeIterator<Item = Self>> {
+        self.afford(items.len().saturating_mul(MEMBER))?;
+        Some(items.iter().map(move |&id| self.at(id)))
     }
 
     /// Returns the members of a list, tuple or set.
     pub(crate) fn members(self) -> Option<impl ExactSizeIterator<Item = Self>> {
         match self.node() {
-            Node::List(items) | Node::Tuple(items) | Node::Set(items) => {
-                Some(items.iter().map(move |&id| self.at(id)))
-            }
+            Node::List(items) | Node::Tuple(items) | Node::Set(items) => self.each(items),
             _ => None,
         }
     }
 
     /// Returns the member of a list or tuple.
     pub(crate) fn item(self, at: usize) -> Option<Self> {
-        self.items()?.nth(at)
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) => items.get(at).map(|&id| self.at(id)),
+            _ => None,
+        }
     }
 
     /// Returns a tuple of sizes.
     pub(crate) fn shape(self) -> Option<Vec<usize>> {
-        let items = self.items()?;
-        if items.len() > MAX_DIMENSIONS {
-            return None;
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) if items.len() <= MAX_DIMENSIONS => {}
+            _ => return None,
         }
-        items.map(|size| usize::try_from(size.int()?).ok()).collect()
+        self.items()?.map(|size| usize::try_from(size.int()?).ok()).collect()
     }
 
     /// Returns the value of a key of a dict. Of equal keys the last counts.
@@ -138,11 +156,10 @@ impl<'d> View<'d> {
             Node::Object(object) => &object.pairs,
             _ => return None,
         };
-        pairs
-            .iter()
-            .rev()
-            .find(|(name, _)| self.at(*name).text() == Some(key))
-            .map(|(_, value)| self.at(*value))
+        let is_it = |name: NodeId| matches!(self.at(name).node(), Node::Text(text) if text == key);
+        let found = pairs.iter().rposition(|&(name, _)| is_it(name));
+        self.budget.look(pairs.len() - found.unwrap_or(0))?;
+        found.map(|at| self.at(pairs[at].1))
     }
 
     /// Returns the keys and values of a dict.
@@ -152,6 +169,7 @@ impl<'d> View<'d> {
             Node::Object(object) => &object.pairs,
             _ => return None,
         };
+        self.afford(pairs.len().saturating_mul(2 * MEMBER))?;
         Some(pairs.iter().map(move |&(key, value)| (self.at(key), self.at(value))))
     }
 
@@ -199,11 +217,13 @@ impl<'d> View<'d> {
                 let args = self.at(object.args);
                 match self.at(object.class).global()? {
                     // How protocols 0 to 2 write bytes: as text of the same numbers.
-                    ("_codecs", "encode") => {
-                        let latin1 = args.item(0)?.text()?.chars().map(|it| u8::try_from(it).ok());
-                        latin1.collect::<Option<Vec<u8>>>().map(Cow::Owned)
+                    ("_codecs", "encode") => args.item(0)?.latin1().map(Cow::Owned),
+                    ("builtins" | "__builtin__", "bytearray") if args.items()?.len() > 0 => {
+                        let first = args.item(0)?;
+                        // Python 2 and the protocols before 3 write a text in Latin-1.
+                        first.latin1().map(Cow::Owned).or_else(|| first.bytes())
                     }
-                    ("builtins" | "__builtin__", "bytes") if args.items()?.len() == 0 => {
+                    ("builtins" | "__builtin__", "bytes" | "bytearray") if matches!(args.node(), Node::Tuple(it) if it.is_empty()) => {
                         Some(Cow::Borrowed(&[]))
                     }
                     _ => None,
@@ -211,6 +231,11 @@ impl<'d> View<'d> {
             }
             _ => None,
         }
+    }
+
+    /// Returns the bytes that a text of as many characters stands for.
+    fn latin1(self) -> Option<Vec<u8>> {
+        self.text()?.chars().map(|it| u8::try_from(it).ok()).collect()
     }
 
     /// Returns what the node is, in words for a message.

@@ -13,7 +13,24 @@ pub(super) fn is_wrapper(view: View<'_>) -> bool {
     view.class().is_some_and(|class| class.ends_with("joblib.numpy_pickle.NumpyArrayWrapper"))
 }
 
-impl Machine<'_> {
+/// Refuses what joblib before 0.10 wrote: a name in place of the array, which is in a file of its own.
+pub(super) fn refuse_apart(view: View<'_>) -> Result<(), Refusal> {
+    const NAMES: [&str; 2] = ["NDArrayWrapper", "ZNDArrayWrapper"];
+    let Some(class) = view.class() else { return Ok(()) };
+    let Some((module, name)) = class.rsplit_once('.') else { return Ok(()) };
+    if !NAMES.contains(&name) || !module.contains("joblib.numpy_pickle") {
+        return Ok(());
+    }
+    let file = view.attribute("filename").and_then(View::text).unwrap_or("another file");
+    Err(Refusal::unsupported(
+        format!(
+            "a model of joblib before 0.10, whose arrays are in files of their own, such as {file:.100},"
+        ),
+        "load it in Python, with these files beside it, and save it anew with joblib 0.10 or later",
+    ))
+}
+
+impl Machine<'_, '_> {
     /// Reads the elements that follow the wrapper.
     pub(super) fn array_behind(&mut self, wrapper: NodeId) -> Result<NodeId, Refusal> {
         let Header { dtype, size, shape, fortran, padded } = self.header(wrapper)?;

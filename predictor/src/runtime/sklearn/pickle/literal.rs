@@ -35,7 +35,6 @@ pub(super) fn read<'a>(opcode: u8, cursor: &mut Cursor<'a>) -> Result<Option<Nod
         op::SHORT_BINBYTES => Node::Bytes(Cow::Borrowed(cursor.counted(1)?)),
         op::BINBYTES8 | op::BYTEARRAY8 => Node::Bytes(Cow::Borrowed(cursor.counted(8)?)),
         op::EMPTY_LIST => Node::List(Vec::new()),
-        op::EMPTY_TUPLE => Node::Tuple(Vec::new()),
         op::EMPTY_DICT => Node::Dict(Vec::new()),
         op::EMPTY_SET => Node::Set(Vec::new()),
         _ => return Ok(None),

@@ -6,14 +6,16 @@ use std::borrow::Cow;
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::cursor::Cursor;
-use super::{Global, MAX_NODES, Node, NodeId, Object, literal, opcode as op};
+use super::{Budget, Global, MAX_NODES, Node, NodeId, Object, RawArray, literal, opcode as op};
 
 /// Reads the pickle at the start of `bytes`; what follows its STOP is ignored, as Python does.
-pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, NodeId), Refusal> {
+pub(super) fn run<'a>(bytes: &'a [u8], budget: &Budget) -> Result<(Vec<Node<'a>>, NodeId), Refusal> {
     let mut machine = Machine {
         cursor: Cursor::new(bytes),
-        nodes: vec![Node::None, Node::Bool(false), Node::Bool(true)],
+        budget,
+        nodes: vec![Node::None, Node::Bool(false), Node::Bool(true), Node::Tuple(Vec::new())],
         stack: Stack::default(),
+        tallest: 0,
         inner: false,
     };
     let root = machine.run()?;
@@ -27,13 +29,20 @@ const MAX_NAME: usize = 1024;
 const NONE: NodeId = NodeId(0);
 const FALSE: NodeId = NodeId(1);
 const TRUE: NodeId = NodeId(2);
+const EMPTY: NodeId = NodeId(3);
+
+/// What a place on the stack, in the memo or in a list takes.
+const PLACE: usize = size_of::<NodeId>();
 
 /// The state of a run.
 #[derive(Debug)]
-pub(super) struct Machine<'a> {
+pub(super) struct Machine<'a, 'b> {
     pub(super) cursor: Cursor<'a>,
+    budget: &'b Budget,
     nodes: Vec<Node<'a>>,
     stack: Stack,
+    /// How many places the stack has taken at most.
+    tallest: usize,
     /// Whether this is the pickle of an array of objects inside a joblib file. Such a pickle holds no further ones.
     inner: bool,
 }
@@ -48,7 +57,7 @@ struct Stack {
     memoized: usize,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> Machine<'a, '_> {
     /// Runs to STOP.
     fn run(&mut self) -> Result<NodeId, Refusal> {
         loop {
@@ -59,6 +68,11 @@ impl<'a> Machine<'a> {
             match literal::read(opcode, &mut self.cursor)? {
                 Some(node) => self.push(node)?,
                 None => self.step(opcode)?,
+            }
+            let tall = self.stack.places();
+            if tall > self.tallest {
+                self.budget.charge((tall - self.tallest) * PLACE)?;
+                self.tallest = tall;
             }
         }
     }
@@ -78,6 +92,7 @@ impl<'a> Machine<'a> {
     fn step(&mut self, opcode: u8) -> Result<(), Refusal> {
         match opcode {
             op::NONE => self.stack.values.push(NONE),
+            op::EMPTY_TUPLE => self.stack.values.push(EMPTY),
             op::NEWFALSE => self.stack.values.push(FALSE),
             op::NEWTRUE => self.stack.values.push(TRUE),
             op::MARK => self.stack.marks.push(self.stack.values.len()),
@@ -191,6 +206,7 @@ impl<'a> Machine<'a> {
     fn append(&mut self, opcode: u8) -> Result<(), Refusal> {
         let values = if opcode == op::APPEND { vec![self.pop()?] } else { self.pop_to_mark()? };
         let target = self.top()?;
+        self.budget.charge(values.len() * 2 * PLACE)?;
         match &mut self.nodes[target.index()] {
             Node::List(items) | Node::Set(items) => items.extend(values),
             Node::Object(object) => object.items.extend(values),
@@ -203,6 +219,7 @@ impl<'a> Machine<'a> {
         let values = if opcode == op::SETITEM { self.pop_many(2)? } else { self.pop_to_mark()? };
         let new = self.pairs(&values)?;
         let target = self.top()?;
+        self.budget.charge(values.len() * 2 * PLACE)?;
         match &mut self.nodes[target.index()] {
             Node::Dict(pairs) => pairs.extend(new),
             Node::Object(object) => object.pairs.extend(new),
@@ -287,7 +304,11 @@ impl<'a> Machine<'a> {
             Node::Object(object) if object.state.is_none() => object.state = Some(state),
             _ => return Err(self.misplaced("set the state of", target)),
         }
-        if !self.inner && super::joblib::is_wrapper(self.view(target)) {
+        if self.inner {
+            return Ok(());
+        }
+        super::joblib::refuse_apart(self.view(target))?;
+        if super::joblib::is_wrapper(self.view(target)) {
             self.pop()?;
             let array = self.array_behind(target)?;
             self.stack.values.push(array);
@@ -354,13 +375,14 @@ impl<'a> Machine<'a> {
         if self.nodes.len() >= MAX_NODES {
             return Err(self.cursor.complain(format!("more than {MAX_NODES} objects in one file")));
         }
+        self.budget.charge(weight(&node))?;
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(node);
         Ok(id)
     }
 
     pub(super) fn view(&self, id: NodeId) -> View<'_> {
-        View::new(&self.nodes, id, None)
+        View::new(&self.nodes, id, self.budget)
     }
 
     fn underflow(&self) -> Refusal {
@@ -370,6 +392,28 @@ impl<'a> Machine<'a> {
     fn misplaced(&self, verb: &str, target: NodeId) -> Refusal {
         self.cursor.complain(format!("an attempt to {verb} {}", self.view(target).kind()))
     }
+}
+
+impl Stack {
+    /// How many places of [`PLACE`] bytes it takes.
+    fn places(&self) -> usize {
+        self.values.len() + 2 * self.marks.len() + self.memo.len()
+    }
+}
+
+/// What a node takes, in bytes, with all that it owns.
+fn weight(node: &Node<'_>) -> usize {
+    size_of::<Node<'_>>()
+        + match node {
+            Node::Text(Cow::Owned(text)) => text.len(),
+            Node::Bytes(Cow::Owned(bytes)) => bytes.len(),
+            Node::List(items) | Node::Tuple(items) | Node::Set(items) => items.len() * PLACE,
+            Node::Dict(pairs) => pairs.len() * 2 * PLACE,
+            Node::Global(_) => size_of::<Global<'_>>(),
+            Node::Object(_) => size_of::<Object>(),
+            Node::Array(array) => size_of::<RawArray<'_>>() + array.shape.len() * size_of::<usize>(),
+            _ => 0,
+        }
 }
 
 fn needs_python(what: &str) -> Refusal {

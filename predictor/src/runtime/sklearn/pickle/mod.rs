@@ -18,9 +18,11 @@ use super::view::View;
 /// The most nodes a file may make. A vocabulary of five million words needs ten million.
 const MAX_NODES: usize = 1 << 24;
 
-/// How many bytes of arrays may be taken out of a file, as a multiple of its size. Objects may share an array by reference, so
-/// without a bound a small file could ask for the same array a million times over.
-const MAX_EXPANSION: usize = 32;
+/// How many bytes a file may cost, as a multiple of its size, beyond an [`ALLOWANCE`] that no file exceeds which is small. An
+/// opcode of one byte makes a node of many; objects may share an array by reference and ask for it a million times over. Numbers
+/// take one to three times their file, a vocabulary of short words, seven bytes each in the file, fourteen times.
+const MAX_EXPANSION: usize = 20;
+const ALLOWANCE: usize = 16 << 20;
 
 /// Reads a whole file.
 ///
@@ -28,8 +30,9 @@ const MAX_EXPANSION: usize = 32;
 /// `Malformed` with the offset for bytes that are cut short or that no pickle has; `Unsupported` for the few things that a
 /// pickle may have and that only a running Python can follow.
 pub(crate) fn read(bytes: &[u8]) -> Result<Doc<'_>, Refusal> {
-    let (nodes, root) = machine::run(bytes)?;
-    Ok(Doc { nodes, root, budget: Budget::of(bytes.len()) })
+    let budget = Budget::of(bytes.len());
+    let (nodes, root) = machine::run(bytes, &budget)?;
+    Ok(Doc { nodes, root, budget })
 }
 
 /// The graph of a file. Nodes refer to each other by index, so shared and even circular structures are harmless.
@@ -43,31 +46,58 @@ pub(crate) struct Doc<'a> {
 impl Doc<'_> {
     /// Returns the object that was saved.
     pub(crate) fn root(&self) -> View<'_> {
-        View::new(&self.nodes, self.root, Some(&self.budget))
+        View::new(&self.nodes, self.root, &self.budget)
+    }
+
+    /// Says whether the budget lasted. When it did not, answers of [`View`] were withheld, and what was made of them is void.
+    ///
+    /// # Errors
+    /// `Malformed` when it is spent.
+    pub(crate) fn afforded(&self) -> Result<(), Refusal> {
+        if self.budget.spent.get() { Err(self.budget.refusal()) } else { Ok(()) }
     }
 }
 
-/// How many bytes may still be taken out of a file.
+/// How much memory and time a file may still cost: what its nodes take, what is copied out of it, how often it is searched.
 #[derive(Debug)]
-pub(crate) struct Budget(Cell<usize>);
+pub(crate) struct Budget {
+    size: usize,
+    bytes: Cell<usize>,
+    looks: Cell<usize>,
+    spent: Cell<bool>,
+}
 
 impl Budget {
-    fn of(file: usize) -> Self {
-        Self(Cell::new(file.saturating_mul(MAX_EXPANSION).saturating_add(1 << 20)))
+    pub(super) fn of(size: usize) -> Self {
+        let bytes = size.saturating_mul(MAX_EXPANSION).saturating_add(ALLOWANCE);
+        Self { size, bytes: Cell::new(bytes), looks: Cell::new(bytes), spent: Cell::new(false) }
     }
 
-    /// Counts bytes about to be taken out.
+    /// Counts bytes about to be taken.
     ///
     /// # Errors
     /// `Malformed` when the file asks for far more than it holds.
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), Refusal> {
-        let left = self.0.get().checked_sub(bytes).ok_or_else(|| {
-            Refusal::malformed(format!(
-                "its arrays, taken together, are more than {MAX_EXPANSION} times the size of the file"
-            ))
-        })?;
-        self.0.set(left);
-        Ok(())
+        self.pay(&self.bytes, bytes).ok_or_else(|| self.refusal())
+    }
+
+    /// Counts entries of a dict that were looked at, or answers `None` when there were far more than the file has bytes.
+    pub(crate) fn look(&self, entries: usize) -> Option<()> {
+        self.pay(&self.looks, entries)
+    }
+
+    fn pay(&self, purse: &Cell<usize>, price: usize) -> Option<()> {
+        let left = purse.get().checked_sub(price).filter(|_| !self.spent.get());
+        self.spent.set(left.is_none());
+        left.map(|left| purse.set(left))
+    }
+
+    fn refusal(&self) -> Refusal {
+        Refusal::malformed(format!(
+            "what is asked of its {} bytes would take more than {MAX_EXPANSION} times as much memory and {} MiB",
+            self.size,
+            ALLOWANCE >> 20
+        ))
     }
 }
 
