@@ -22,8 +22,10 @@ pub(super) struct Output {
 
 enum Feature {
     Predicted,
-    /// The score of a class; of the predicted one where there is none.
-    Probability(Option<usize>),
+    /// The score of a class.
+    Probability(usize),
+    /// The score of the class that is predicted, of that list of classes.
+    Winner(usize),
     Entity,
     Reason(usize),
     /// The affinity of a cluster; of the one that won where it has no name.
@@ -49,9 +51,12 @@ impl Output {
         let feature = element.get("feature").unwrap_or("predictedValue");
         let (feature, kind) = match feature {
             "predictedValue" | "predictedDisplayValue" => (Feature::Predicted, target.kind),
-            "probability" | "confidence" if target.task != Task::Regression => {
-                let class = element.get("value").map(|it| target.class(it, element, loader)).transpose()?;
-                (Feature::Probability(class), Kind::Double)
+            "probability" if target.task != Task::Regression => {
+                let feature = match element.get("value") {
+                    Some(text) => Feature::Probability(target.class(text, element, loader)?),
+                    None => Feature::Winner(target.list),
+                };
+                (feature, Kind::Double)
             }
             "entityId" | "clusterId" if rank == 1 => (Feature::Entity, Kind::Text),
             "reasonCode" => (Feature::Reason(rank.max(1) - 1), Kind::Text),
@@ -89,8 +94,11 @@ impl Output {
         let number = |number: Option<f64>| number.map_or(Value::Missing, Value::Number);
         let (value, kind) = match &self.feature {
             Feature::Predicted => (outcome.value, Kind::Double),
-            Feature::Probability(Some(class)) => (number(outcome.scores.of(*class)), Kind::Double),
-            Feature::Probability(None) => (number(outcome.scores.highest()), Kind::Double),
+            Feature::Probability(class) => (number(outcome.scores.of(*class)), Kind::Double),
+            Feature::Winner(list) => {
+                let won = frame.classes(*list).iter().position(|it| *it == outcome.value);
+                (number(won.and_then(|class| outcome.scores.of(class))), Kind::Double)
+            }
             Feature::Entity => (text(outcome.entity, frame), Kind::Text),
             Feature::Reason(rank) => (text(outcome.reasons.get(*rank).copied(), frame), Kind::Text),
             Feature::Affinity(name) => {
