@@ -1,6 +1,7 @@
 """Makes golden files: many small models, and what their own framework answers to fifty rows.
 
     python make.py sklearn OUT [FAMILY]   # the families in the folder `sklearn`, with the scikit-learn that is installed
+    python make.py xgboost OUT            # the same of XGBoost
 
 The files are not kept in the repository: a test reads them where `WEIR_GOLDEN` says they are, one folder a version. Beside
 a model `NAME.joblib` stands `NAME.golden`, lines of a word, a tab and JSON (numbers with every digit; `NaN` and `Infinity`
@@ -12,7 +13,7 @@ as bare tokens):
 
 Beside them `covered.json` says of each class of the framework how many of the models hold a fitted one.
 
-A family is a module with `cases()`, which yields `Case`s.
+A family is a module with `cases()`, which yields `Case`s, or with a `main(OUT)` of its own.
 """
 
 import importlib.util
@@ -41,14 +42,18 @@ def main(framework, out, only=None):
         spec = importlib.util.spec_from_file_location("family_" + module.stem, str(module))
         family = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(family)
+        if hasattr(family, "main"):
+            family.main(out)
+            continue
         for case in family.cases():
             assert case.name not in names, case.name
             names.add(case.name)
             write(case, out)
             for name in held(case.model):
                 covered[name] = covered.get(name, 0) + 1
-    (out / "covered.json").write_text(json.dumps(dict(sorted(covered.items())), indent=1) + "\n")
-    print("{} models in {}".format(len(names), out))
+    if covered:
+        (out / "covered.json").write_text(json.dumps(dict(sorted(covered.items())), indent=1) + "\n")
+        print("{} models in {}".format(len(names), out))
 
 
 def write(case, out):
