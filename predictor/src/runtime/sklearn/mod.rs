@@ -49,7 +49,7 @@ impl Runtime for Sklearn {
 /// Reads the estimator that a file holds.
 fn read(bytes: &[u8]) -> Result<Steps, Refusal> {
     let opened = &*compressed::whole(bytes)?;
-    let doc = pickle::read_opened(opened, bytes.len())?;
+    let doc = pickle::read(opened, bytes.len())?;
     let steps = bundle::refuse(doc.root()).and_then(|()| estimator::read(doc.root()));
     doc.afforded()?;
     steps

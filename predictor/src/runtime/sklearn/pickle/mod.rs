@@ -27,20 +27,12 @@ const ALLOWANCE: usize = 16 << 20;
 /// The same of what a compressed file opens to: whoever sends a bomb pays nothing for it.
 const OPENED_EXPANSION: usize = 4;
 
-/// Reads a whole file.
+/// Reads a whole file, which was of `stored` bytes before it was opened.
 ///
 /// # Errors
 /// `Malformed` with the offset for bytes that are cut short or that no pickle has; `Unsupported` for the few things that a
 /// pickle may have and that only a running Python can follow.
-pub(crate) fn read(bytes: &[u8]) -> Result<Doc<'_>, Refusal> {
-    read_opened(bytes, bytes.len())
-}
-
-/// Reads a whole file that was of `stored` bytes before it was opened.
-///
-/// # Errors
-/// Those of [`read`].
-pub(crate) fn read_opened(bytes: &[u8], stored: usize) -> Result<Doc<'_>, Refusal> {
+pub(crate) fn read(bytes: &[u8], stored: usize) -> Result<Doc<'_>, Refusal> {
     let budget = Budget::of(bytes.len(), stored);
     let (nodes, root) = machine::run(bytes, &budget)?;
     Ok(Doc { nodes, root, budget })
