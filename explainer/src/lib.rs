@@ -33,6 +33,10 @@ struct Flags {
     /// How long an explanation may take when the caller names no deadline
     #[arg(long = "predictor_request_timeout_seconds", default_value_t = 600.0)]
     timeout_seconds: f64,
+    /// Refused: KServe would ask the predictor over TLS
+    #[arg(long = "predictor_use_ssl", default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          value_parser = weir_sdk::flags::switch, action = clap::ArgAction::Set, hide = true)]
+    use_ssl: bool,
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -44,6 +48,13 @@ struct Flags {
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let flags: Flags = launch.parse("explainer", "Explains a model's answers.")?;
     let config = |error: &dyn std::error::Error| BuildError::Config(error.to_string());
+    if flags.use_ssl {
+        // To ask in the clear what was to be asked over TLS would be worse than not to start.
+        return Err(BuildError::Config(
+            "`--predictor_use_ssl` is true, but services ask each other in the clear; let a proxy or a service mesh encrypt it"
+                .to_owned(),
+        ));
+    }
     let host = flags.predictor_host.as_deref().ok_or_else(|| {
         BuildError::Config(
             "`--predictor_host` is missing: an explainer asks somebody for predictions".to_owned(),

@@ -1,12 +1,16 @@
 //! Model files in, tensors out: the framework runtimes. A runtime never sees HTTP, gRPC or JSON requests, and no model file
 //! runs code.
 
+mod images;
 pub mod runtime;
+#[cfg(test)]
+mod tests;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use weir_sdk::flags::truth;
-use weir_sdk::host::{Loaded, ModelHost, ModelOptions};
+use weir_sdk::flags::switch;
+use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions};
 use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, storage};
 
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
@@ -14,23 +18,63 @@ use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
 /// The predictor's flags.
 #[derive(Debug, clap::Args)]
 struct Flags {
-    /// The name the model is served under
-    #[arg(long = "model_name", default_value = "model")]
+    /// The name the model is served under [default: $MODEL_NAME, or model]
+    #[arg(long = "model_name", default_value = "model", hide_default_value = true, help_heading = MODEL)]
     model_name: String,
     /// The folder or file of the model: a path, or a storage URI [default: $STORAGE_URI, or /mnt/models]
-    #[arg(long = "model_dir")]
+    #[arg(long = "model_dir", help_heading = MODEL)]
     model_dir: Option<String>,
-    /// The model's format, such as sklearn; without it the file's ending tells
-    #[arg(long = "model_format")]
+    /// The same in TensorFlow Serving's words; V1 `inputs` are then answered as it does
+    #[arg(long = "model_base_path", help_heading = MODEL)]
+    model_base_path: Option<String>,
+    /// The model's format, such as sklearn; without it the file tells, by its ending and how it begins
+    #[arg(long = "model_format", alias = "framework", help_heading = MODEL)]
     model_format: Option<String>,
     /// Classifiers answer probabilities where the caller names no output [default: $PREDICT_PROBA]
-    #[arg(long = "predict_proba")]
-    predict_proba: Option<String>,
+    #[arg(long = "predict_proba", num_args = 0..=1, default_missing_value = "true", value_parser = switch,
+          help_heading = MODEL)]
+    predict_proba: Option<bool>,
+    /// What a V1 request means by a list of `inputs`: `kserve` rows, `tfserving` the input as a whole, `auto` what the server
+    /// of the model's framework means [default: auto]
+    #[arg(long = "v1_inputs", value_parser = listed_inputs, help_heading = MODEL)]
+    v1_inputs: Option<ListedInputs>,
+    /// What stands for versions in a path, such as `stable=1,canary=2`
+    #[arg(long = "version_labels", default_value = "", hide_default_value = true, value_parser = Labels::read, help_heading = MODEL)]
+    version_labels: Labels,
     /// Threads for predictions that take longer than microseconds [default: one a core]
-    #[arg(long = "threads")]
+    #[arg(long = "threads", help_heading = MODEL)]
     threads: Option<usize>,
     #[command(flatten)]
     server: ServerFlags,
+}
+
+const MODEL: &str = "The model";
+
+fn listed_inputs(text: &str) -> Result<ListedInputs, String> {
+    match text {
+        "auto" => Ok(ListedInputs::AsFramework),
+        "kserve" => Ok(ListedInputs::KServe),
+        "tfserving" => Ok(ListedInputs::TensorFlowServing),
+        _ => Err("expected `auto`, `kserve` or `tfserving`".to_owned()),
+    }
+}
+
+/// Pairs of label and version.
+#[derive(Debug, Clone, Default)]
+struct Labels(Vec<(String, String)>);
+
+impl Labels {
+    fn read(text: &str) -> Result<Self, String> {
+        let pairs = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+        let pair = |it: &str| match it.split_once('=').map(|(label, version)| (label.trim(), version.trim()))
+        {
+            Some((label, version)) if !label.is_empty() && !version.is_empty() => {
+                Ok((label.to_owned(), version.to_owned()))
+            }
+            Some(_) | None => Err(format!("`{it}` is no label and version, expected such as `stable=1`")),
+        };
+        pairs.map(pair).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 /// Builds the predictor. The model is loaded once it listens; until then it answers 503.
@@ -39,19 +83,24 @@ struct Flags {
 /// [`BuildError`] when the command line makes no sense. A model that cannot be loaded is no such error: the predictor says so
 /// in its readiness and in every answer.
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
+    let launch = images::as_flags(launch)?;
     let flags: Flags = launch.parse("predictor", "Serves one model over V1, V2 and gRPC.")?;
     let runtime = flags.model_format.as_deref().map(find).transpose()?;
-    let predict_proba = match flags.predict_proba.as_deref().or_else(|| launch.env.get("PREDICT_PROBA")) {
-        Some(text) => truth(text).ok_or_else(|| {
-            BuildError::Config(format!("`--predict_proba` is `{text}`, expected true or false"))
-        })?,
-        None => false,
+    let predict_proba = match (flags.predict_proba, launch.env.get("PREDICT_PROBA")) {
+        (Some(told), _) => told,
+        (None, Some(text)) => switch(text)
+            .map_err(|wanted| BuildError::Config(format!("variable PREDICT_PROBA is `{text}`, {wanted}")))?,
+        (None, None) => false,
     };
-    let uri = flags.model_dir.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
+    let as_tensorflow_serving = flags.model_base_path.is_some().then_some(ListedInputs::TensorFlowServing);
+    let inputs = flags.v1_inputs.or(as_tensorflow_serving).unwrap_or_default();
+    let uri = flags.model_dir.or(flags.model_base_path);
+    let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
     let threads =
         flags.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
-    let options = ModelOptions { threads, ..ModelOptions::new(flags.model_name.clone()) };
+    let name = flags.model_name.clone();
+    let options = ModelOptions { threads, labels: flags.version_labels.0, inputs, ..ModelOptions::new(name) };
     let name = flags.model_name;
     let host = ModelHost::new(
         options,
@@ -129,7 +178,8 @@ fn folder_of(path: &Path) -> String {
     folder.map(|it| format!("{}{}", it.display(), std::path::MAIN_SEPARATOR)).unwrap_or_default()
 }
 
-/// Loads the one model file of a folder, or a file itself. Without a runtime the file's ending tells which one reads it.
+/// Loads the one model file of a folder, or a file itself. Without a runtime the file tells which one reads it: by its ending,
+/// and where several have that ending, by how it begins.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -140,25 +190,51 @@ pub fn load(
 ) -> Result<Box<dyn Model>, LoadError> {
     let candidates: Vec<&dyn Runtime> = runtime.map_or_else(|| RUNTIMES.to_vec(), |it| vec![it]);
     let files = if path.is_dir() { files_of(path)? } else { vec![path.to_owned()] };
-    let fits = |file: &Path, runtime: &dyn Runtime| {
-        let extension = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
-        runtime.extensions().contains(&extension)
-    };
-    let mut found = Vec::new();
+    let mut fitting = Vec::new();
+    let mut recognized = Vec::new();
     for file in &files {
-        if let Some(runtime) = candidates.iter().find(|it| fits(file, **it)) {
-            found.push((file, *runtime));
+        let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
+        let fits: Vec<_> =
+            candidates.iter().copied().filter(|it| it.extensions().contains(&ending)).collect();
+        if fits.is_empty() {
+            continue;
         }
+        let head = head_of(file)?;
+        recognized.extend(fits.iter().filter(|it| it.recognizes(&head)).map(|it| (file, *it)));
+        fitting.push((file, fits));
     }
-    match found.as_slice() {
-        [(file, runtime)] => runtime.load(file, options),
-        several => {
-            let wanted: Vec<_> =
-                candidates.iter().flat_map(|it| it.extensions()).map(|it| format!(".{it}")).collect();
+    match (recognized.as_slice(), fitting.as_slice()) {
+        ([(file, runtime)], _) => runtime.load(file, options),
+        // Each of them says best what it misses.
+        ([], [(file, fits)]) => {
+            let mut refused = Vec::new();
+            for runtime in fits {
+                match runtime.load(file, options) {
+                    Ok(model) => return Ok(model),
+                    Err(error) => refused.push((runtime.name(), error)),
+                }
+            }
+            Err(LoadError::of_all(refused, file))
+        }
+        (several, fitting) => {
+            let mut wanted = Vec::new();
+            for ending in candidates.iter().flat_map(|it| it.extensions()).map(|it| format!(".{it}")) {
+                if !wanted.contains(&ending) {
+                    wanted.push(ending);
+                }
+            }
             let folder = path.to_owned();
-            Err(LoadError::Files { folder, found: several.len(), wanted: wanted.join(", ") })
+            let found = if several.is_empty() { fitting.len() } else { several.len() };
+            Err(LoadError::Files { folder, found, wanted: wanted.join(", ") })
         }
     }
+}
+
+/// The first bytes of a file, which tell its format.
+fn head_of(file: &Path) -> Result<Vec<u8>, LoadError> {
+    let mut head = Vec::new();
+    let opened = std::fs::File::open(file).and_then(|it| it.take(4096).read_to_end(&mut head));
+    opened.map(|_| head).map_err(|source| LoadError::Read { path: file.to_owned(), source })
 }
 
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {

@@ -1,4 +1,4 @@
-//! One element of a tensor as JSON.
+//! Elements of a tensor as JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -26,20 +26,32 @@ pub(crate) enum BytesStyle {
     Base64,
 }
 
-/// Writes one element as JSON. Half floats have no JSON form.
-pub(crate) fn element(out: &mut Vec<u8>, tensor: &Tensor, at: usize, style: Style) -> Result<(), Error> {
+/// Writes the elements from `at` on as lists nested by `shape`; returns the element after the last. Half floats have no JSON
+/// form.
+pub(crate) fn nested(
+    out: &mut Vec<u8>,
+    tensor: &Tensor,
+    shape: &[usize],
+    at: usize,
+    style: Style,
+) -> Result<usize, Error> {
+    let end = at + json::elements(shape);
+    let non_finite = style.non_finite;
     match &tensor.data {
-        Data::Bool(it) => out.extend_from_slice(if it[at] == 0 { b"false" } else { b"true" }),
-        Data::Uint8(it) => json::push_u64(out, it[at].into()),
-        Data::Uint16(it) => json::push_u64(out, it[at].into()),
-        Data::Uint32(it) => json::push_u64(out, it[at].into()),
-        Data::Uint64(it) => json::push_u64(out, it[at]),
-        Data::Int8(it) => json::push_i64(out, it[at].into()),
-        Data::Int16(it) => json::push_i64(out, it[at].into()),
-        Data::Int32(it) => json::push_i64(out, it[at].into()),
-        Data::Int64(it) => json::push_i64(out, it[at]),
-        Data::Fp32(it) => json::push_f32(out, it[at], style.non_finite),
-        Data::Fp64(it) => json::push_f64(out, it[at], style.non_finite),
+        Data::Bool(it) => lists(out, shape, &it[at..end], &mut |out, &truth| {
+            json::push_bool(out, truth != 0);
+            Ok(())
+        })?,
+        Data::Uint8(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Uint16(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Uint32(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Uint64(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Int8(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Int16(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Int32(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Int64(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Fp32(it) => json::push_nested(out, shape, &it[at..end], non_finite),
+        Data::Fp64(it) => json::push_nested(out, shape, &it[at..end], non_finite),
         Data::Fp16(_) | Data::Bf16(_) => {
             return Err(Error::invalid(format!(
                 "sending {} data via JSON is not supported. Please use the binary data format for output {}",
@@ -47,8 +59,40 @@ pub(crate) fn element(out: &mut Vec<u8>, tensor: &Tensor, at: usize, style: Styl
                 tensor.name
             )));
         }
-        Data::Bytes(it) => return bytes(out, &it[at], tensor, style.bytes),
+        Data::Bytes(it) => {
+            lists(out, shape, &it[at..end], &mut |out, it| bytes(out, it, tensor, style.bytes))?;
+        }
     }
+    Ok(end)
+}
+
+/// Writes one element as JSON.
+pub(crate) fn element(out: &mut Vec<u8>, tensor: &Tensor, at: usize, style: Style) -> Result<(), Error> {
+    nested(out, tensor, &[], at, style).map(|_| ())
+}
+
+/// Writes elements by `push` as lists nested by `shape`.
+fn lists<T>(
+    out: &mut Vec<u8>,
+    shape: &[usize],
+    elements: &[T],
+    push: &mut impl FnMut(&mut Vec<u8>, &T) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some((&size, inner)) = shape.split_first() else {
+        return elements.iter().try_for_each(|it| push(out, it));
+    };
+    out.push(b'[');
+    let step = elements.len().checked_div(size).unwrap_or(0);
+    let mut rest = elements;
+    for index in 0..size {
+        if index > 0 {
+            out.push(b',');
+        }
+        let (list, after) = rest.split_at(step);
+        rest = after;
+        lists(out, inner, list, push)?;
+    }
+    out.push(b']');
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 //! call to whoever encodes the answer.
 
 use crate::generated::mesh;
-use crate::{Parameter, Parameters, RequestedOutput};
+use crate::oip::Fields;
+use crate::{Code, Error, Parameter, Parameters, RequestedOutput};
 
 /// How an answer is to be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,6 +99,25 @@ impl Form {
         })
     }
 
+    /// Checks the form of an encoded call between services, before anything is allocated for it: an output takes two bytes
+    /// there and thirty-two here.
+    ///
+    /// # Errors
+    /// `TooLarge`, or `InvalidInput` when the bytes are no message.
+    pub fn check_call(call: &[u8]) -> Result<(), Error> {
+        const FORM: u64 = 7;
+        const LONGEST: usize = 1 << 20;
+        let mut fields = Fields(call);
+        while let Some((number, value)) = fields.next()? {
+            if number == FORM && value.len() > LONGEST {
+                let message =
+                    format!("the form of the call has {} bytes, the limit is {LONGEST}", value.len());
+                return Err(Error::new(Code::TooLarge, message));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what [`Form::to_wire`] wrote. What a newer service says beyond that is the usual form.
     pub fn from_wire(wire: Option<mesh::Form>) -> Self {
         let Some(wire) = wire else { return Self::default() };
@@ -146,6 +166,17 @@ mod tests {
         };
         assert_eq!(Form::from_wire(form.to_wire()), form);
         assert!(form.is_binary("b") && !form.is_binary("a"));
+    }
+
+    #[test]
+    fn a_call_with_a_form_of_megabytes_is_refused_before_it_is_decoded() {
+        let outputs = vec![mesh::OutputForm::default(); 1 << 20];
+        let form = Some(mesh::Form { outputs, ..mesh::Form::default() });
+        let call = mesh::Call { form, ..mesh::Call::default() };
+        let error = Form::check_call(&prost::Message::encode_to_vec(&call)).unwrap_err();
+        assert_eq!(error.code, Code::TooLarge);
+        let usual = mesh::Call { body: vec![0; 1 << 21].into(), ..mesh::Call::default() };
+        assert_eq!(Form::check_call(&prost::Message::encode_to_vec(&usual)), Ok(()));
     }
 
     #[test]

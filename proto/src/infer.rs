@@ -18,15 +18,17 @@ pub enum Parameter {
 pub struct Parameters(pub Vec<(String, Parameter)>);
 
 impl Parameters {
-    /// Returns the parameter of that name.
+    /// Returns the parameter of that name: the last, as in every map that such a list may become on its way.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.0.iter().rfind(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// Takes the parameter of that name out.
     pub fn take(&mut self, name: &str) -> Option<Parameter> {
-        let at = self.0.iter().position(|(key, _)| key == name)?;
-        Some(self.0.remove(at).1)
+        let at = self.0.iter().rposition(|(key, _)| key == name)?;
+        let (_, value) = self.0.remove(at);
+        self.0.retain(|(key, _)| key != name);
+        Some(value)
     }
 
     /// Returns whether there are none.
@@ -82,4 +84,18 @@ pub struct InferResponse {
     pub parameters: Parameters,
     /// The outputs, in the order they were asked for.
     pub outputs: Vec<Tensor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_equal_names_counts_and_taking_it_takes_all() {
+        let pair = |name: &str, value| (name.to_owned(), Parameter::Int(value));
+        let mut parameters = Parameters(vec![pair("a", 1), pair("b", 2), pair("a", 3)]);
+        assert_eq!(parameters.get("a"), Some(&Parameter::Int(3)));
+        assert_eq!(parameters.take("a"), Some(Parameter::Int(3)));
+        assert_eq!(parameters, Parameters(vec![pair("b", 2)]));
+    }
 }

@@ -5,11 +5,14 @@
 pub mod document;
 mod element;
 pub mod error;
+pub mod event;
 pub mod face;
 pub mod form;
 pub mod half;
 pub mod infer;
 pub mod json;
+#[cfg(test)]
+mod laws;
 pub mod limits;
 pub mod manifest;
 pub mod oip;
@@ -23,7 +26,7 @@ pub use face::{Face, Payload};
 pub use form::{Form, Layout, Method};
 pub use infer::{InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
 pub use limits::DecodeLimits;
-pub use signature::{Signature, TensorSpec};
+pub use signature::{Signature, TensorSpec, text_in_row};
 pub use tensor::{Buffer, Data, DataType, Tensor};
 
 /// Messages generated from `proto/*.proto`; a test proves them fresh.
@@ -37,6 +40,10 @@ pub mod generated {
     #[rustfmt::skip]
     #[path = "grpc.health.v1.rs"]
     pub mod health;
+    /// gRPC's server reflection; version 1alpha has the same messages.
+    #[rustfmt::skip]
+    #[path = "grpc.reflection.v1.rs"]
+    pub mod reflection;
     /// What Weir's services say to each other.
     #[rustfmt::skip]
     #[path = "weir.mesh.v1.rs"]

@@ -5,7 +5,8 @@
 pub struct DecodeLimits {
     /// How deep JSON lists and objects may be nested; at most [`json::Limits::MAX_DEPTH`](crate::json::Limits::MAX_DEPTH).
     pub depth: usize,
-    /// The most elements that a tensor may have.
+    /// The most elements that a tensor may have. A string counts for [`DecodeLimits::STRING`] of them, and those of all tensors
+    /// of a request count together: a text of three bytes takes ten times as many here.
     pub elements: usize,
 }
 
@@ -16,6 +17,38 @@ impl Default for DecodeLimits {
 }
 
 impl DecodeLimits {
+    /// How many elements a string counts for, whatever its length.
+    pub const STRING: usize = 8;
+
+    /// The most strings.
+    pub fn strings(&self) -> usize {
+        self.elements / Self::STRING
+    }
+
+    /// Takes what a tensor counts for off what the rest of its request may have.
+    pub fn spend(&mut self, data: &crate::Data) {
+        if let crate::Data::Bytes(strings) = data {
+            self.elements = self.elements.saturating_sub(strings.len() * Self::STRING);
+        }
+    }
+
+    /// Checks what the shape of a tensor claims, before anything is allocated for it.
+    ///
+    /// # Errors
+    /// `TooLarge` naming the tensor and the limit.
+    pub(crate) fn check_tensor(
+        &self,
+        name: &str,
+        count: usize,
+        datatype: crate::DataType,
+    ) -> Result<(), crate::Error> {
+        if datatype != crate::DataType::Bytes || count <= self.strings() {
+            return self.check_elements(name, count);
+        }
+        let message = format!("input `{name}` has {count} strings or more, the limit is {}", self.strings());
+        Err(crate::Error::new(crate::Code::TooLarge, message))
+    }
+
     /// Checks what a shape claims, before anything is allocated for it.
     ///
     /// # Errors

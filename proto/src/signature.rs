@@ -93,7 +93,7 @@ impl Signature {
             )));
         };
         let Some(size) = spec.datatype.size() else {
-            let shape = vec![1; spec.shape.len().max(1)];
+            let shape = vec![1; spec.shape.len()];
             return Ok(vec![fit(spec, Tensor::strings(spec.name.clone(), shape, vec![body]))?]);
         };
         let open = spec.shape.iter().filter(|&&it| it < 0).count();
@@ -215,53 +215,81 @@ fn apart(matrix: &Tensor) -> Result<Vec<Tensor>, Error> {
         .collect())
 }
 
-fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
-    let names = |it: Vec<&str>| it.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let want = names(specs.iter().map(|it| it.name.as_str()).collect());
-    let got = names(given.iter().map(|it| it.name.as_str()).collect());
-    Error::invalid(format!(
-        "the model takes the inputs {want}, got {}",
-        if got.is_empty() { "none" } else { &got }
-    ))
+/// Says that rows of numbers were expected, where rows are lists that hold texts as well: those come as a tensor for each place,
+/// without names. Returns `None` for anything else.
+#[must_use]
+pub fn text_in_row(given: &[Tensor]) -> Option<Error> {
+    if given.len() < 2 || given.iter().any(|it| !it.name.is_empty()) {
+        return None;
+    }
+    let mut places = given.iter().enumerate();
+    places.find_map(|(place, tensor)| match &tensor.data {
+        Data::Bytes(texts) => {
+            let text: String = String::from_utf8_lossy(texts.first()?).chars().take(40).collect();
+            Some(Error::invalid(format!(
+                "expected a number at place {place} of a row, met the string `{text}`"
+            )))
+        }
+        _ => None,
+    })
 }
 
-/// The most values that columns may be stacked to: few columns sent must not become a matrix of many.
-const MATRIX: usize = 1 << 27;
+fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
+    if let Some(error) = text_in_row(given) {
+        return error;
+    }
+    let want: Vec<_> = specs.iter().map(|it| format!("`{}`", it.name)).collect();
+    Error::invalid(format!("the model takes the inputs {}, got {}", want.join(", "), names(given)))
+}
+
+/// The names of what a request gives, as far as they help: it may give thousands.
+fn names(given: &[Tensor]) -> String {
+    const SHOWN: usize = 32;
+    let names: Vec<_> = given.iter().take(SHOWN).map(|it| format!("`{}`", it.name)).collect();
+    match given.len() {
+        0 => "none".to_owned(),
+        1..=SHOWN => names.join(", "),
+        more => format!("{} and {} more", names.join(", "), more - SHOWN),
+    }
+}
 
 /// Makes the `[rows, columns]` matrix of a tabular model out of a tensor a column.
-fn stack(names: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
-    let rows = given.first().map_or(0, |it| it.data.len());
+fn stack(columns: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
     // A shape may claim any number of rows as long as one of its other sizes is nought: what is there is what counts.
-    let room = rows.checked_mul(names.len()).filter(|it| *it <= MATRIX);
-    let Some(room) = room else {
-        return Err(Error::invalid(format!(
-            "{rows} rows of {} columns are more than {MATRIX} values",
-            names.len()
-        )));
-    };
-    let mut matrix = vec![0.0; room];
-    for (at, name) in names.iter().enumerate() {
-        let Some(column) = given.iter().find(|it| &it.name == name) else {
-            let got: Vec<_> = given.iter().map(|it| format!("`{}`", it.name)).collect();
-            let want = names.join("`, `");
-            return Err(Error::invalid(format!(
-                "column `{name}` is missing; the model takes `{want}`, got {}",
-                got.join(", ")
-            )));
-        };
-        if column.rows() != rows || column.data.len() != rows {
-            return Err(Error::invalid(format!(
-                "column `{name}` has shape {:?}, expected one value in each of {rows} rows",
-                column.shape
-            )));
-        }
-        let values =
-            column.data.to_f64().ok_or_else(|| not_numbers(name, column.datatype(), DataType::Fp64))?;
+    let rows = given.first().map_or(0, |it| it.data.len());
+    let found = columns.iter().map(|name| column(name, rows, columns, given));
+    // All are there before the matrix is made: few columns sent must not become a matrix of many.
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let mut matrix = vec![0.0; rows * found.len()];
+    for (at, column) in found.iter().enumerate() {
+        let values = column.data.to_f64();
+        let values = values.ok_or_else(|| not_numbers(&column.name, column.datatype(), DataType::Fp64))?;
         for (row, value) in values.into_iter().enumerate() {
-            matrix[row * names.len() + at] = value;
+            matrix[row * found.len() + at] = value;
         }
     }
-    Ok(Tensor::fp64("", vec![rows, names.len()], matrix))
+    Ok(Tensor::fp64("", vec![rows, found.len()], matrix))
+}
+
+/// Finds the column of that name, which has a value in each row.
+fn column<'g>(name: &str, rows: usize, columns: &[String], given: &'g [Tensor]) -> Result<&'g Tensor, Error> {
+    let Some(column) = given.iter().find(|it| it.name == name) else {
+        if let Some(error) = text_in_row(given) {
+            return Err(error);
+        }
+        let want = columns.join("`, `");
+        return Err(Error::invalid(format!(
+            "column `{name}` is missing; the model takes `{want}`, got {}",
+            names(given)
+        )));
+    };
+    if column.rows() != rows || column.data.len() != rows {
+        return Err(Error::invalid(format!(
+            "column `{name}` has shape {:?}, expected one value in each of {rows} rows",
+            column.shape
+        )));
+    }
+    Ok(column)
 }
 
 fn not_numbers(name: &str, got: DataType, want: DataType) -> Error {
@@ -434,6 +462,15 @@ mod tests {
         assert!(open.bind_raw("abcd".into()).is_err());
         let text = Signature { inputs: vec![TensorSpec::new("x", DataType::Bytes, [-1])], ..open };
         assert_eq!(text.bind_raw("abcd".into()).unwrap()[0].data, Data::Bytes(vec!["abcd".into()]));
+        let scalar = Signature { inputs: vec![TensorSpec::new("x", DataType::Bytes, [])], ..text };
+        assert_eq!(scalar.bind_raw("abcd".into()).unwrap()[0].shape, [0; 0]);
+    }
+
+    #[test]
+    fn what_is_given_is_named_as_far_as_it_helps() {
+        let many: Vec<_> = (0..100).map(|at| Tensor::fp64(format!("c{at}"), [1], vec![0.0])).collect();
+        let text = bind(many).unwrap_err();
+        assert!(text.ends_with("`c30`, `c31` and 68 more"), "{text}");
     }
 
     #[test]

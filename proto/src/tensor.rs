@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bytemuck::Pod;
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Error, Parameters, half};
+use crate::{Code, Error, Parameters, half};
 
 #[cfg(target_endian = "big")]
 compile_error!("raw tensors are little-endian on the wire and are read in place");
@@ -409,9 +409,27 @@ impl Tensor {
     }
 }
 
-/// Returns the product of the sizes, or `None` when it overflows.
+/// The most sizes that a shape read from outside may have. More says nothing, and an answer in V1 nests a list for each.
+pub const MAX_RANK: usize = 64;
+
+/// Checks how many sizes a shape has.
+///
+/// # Errors
+/// `TooLarge` naming the tensor and the limit.
+pub(crate) fn check_rank(name: &str, rank: usize) -> Result<(), Error> {
+    if rank <= MAX_RANK {
+        return Ok(());
+    }
+    let message = format!("input `{name}` has a shape of {rank} sizes or more, the limit is {MAX_RANK}");
+    Err(Error::new(Code::TooLarge, message))
+}
+
+/// Returns the product of the sizes, or `None` when it overflows, or would but for a size of nought: whoever walks the other
+/// sizes may multiply them.
 pub fn elements(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
+    let mut others = shape.iter().filter(|&&size| size > 0);
+    let product = others.try_fold(1_usize, |product, &size| product.checked_mul(size))?;
+    Some(if shape.contains(&0) { 0 } else { product })
 }
 
 #[cfg(test)]
@@ -431,6 +449,15 @@ mod tests {
             assert_eq!(&*Buffer::<f64>::from_bytes(padded).unwrap(), &[1.5, -2.0]);
         }
         assert!(Buffer::<f64>::from_bytes(Bytes::from_static(&[0; 9])).is_none());
+    }
+
+    #[test]
+    fn sizes_are_multiplied_without_overflow_wherever_a_nought_stands() {
+        assert_eq!(elements(&[]), Some(1));
+        assert_eq!(elements(&[3, 0, 5]), Some(0));
+        for shape in [[1 << 40, 1 << 40, 0], [0, 1 << 40, 1 << 40]] {
+            assert_eq!(elements(&shape), None);
+        }
     }
 
     #[test]

@@ -44,16 +44,17 @@ struct Flags {
 /// # Errors
 /// [`BuildError`] when the command line or a route makes no sense.
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
-    let flags: Flags =
+    let mut flags: Flags =
         launch.parse("router", "Routes requests through transformer, predictor and explainer.")?;
     let config = |error: weir_proto::Error| BuildError::Config(error.message);
-    let routes = match flags.routes.as_deref().or_else(|| launch.env.get("ROUTES")) {
+    let mut routes = match flags.routes.as_deref().or_else(|| launch.env.get("ROUTES")) {
         Some(text) => {
             let node = document::parse_one(text, "--routes").map_err(config)?;
             route::read(&node, flags.server.max_body_bytes).map_err(config)?
         }
         None => vec![one_route(&flags)?],
     };
+    route::settle_headers(&mut routes, &mut flags.server);
     Ok(Service { handle: Arc::new(Router::new(routes)), flags: flags.server, background: None })
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use weir_proto::document::{Fields, Node, Problems, Value};
-use weir_sdk::{Error, Origin, Peer, Target};
+use weir_sdk::{Error, HeaderList, Origin, Peer, ServerFlags, Target, Travellers};
 
 /// A share of traffic in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Route {
     pub name: String,
     pub(crate) revisions: Vec<Revision>,
     pub(crate) timeout: Duration,
+    /// Which headers travel on; `None` for all that the door lets in.
+    pub(crate) travellers: Option<Travellers>,
     drawn: AtomicU64,
 }
 
@@ -73,7 +75,7 @@ impl Route {
         let timeout = Duration::try_from_secs_f64(timeout_seconds).map_err(|_| {
             Error::invalid(format!("route `{name}`: `{timeout_seconds}` seconds are no timeout"))
         })?;
-        Ok(Self { name, revisions, timeout, drawn: AtomicU64::new(0) })
+        Ok(Self { name, revisions, timeout, travellers: None, drawn: AtomicU64::new(0) })
     }
 
     /// Picks the revision for a request.
@@ -91,6 +93,23 @@ impl Route {
             }
         }
         unreachable!("the weights sum to 100, checked in Route::new")
+    }
+}
+
+/// Opens the door to every header that a route wants to travel, and gives each route what the flags say for all of them.
+pub(crate) fn settle_headers(routes: &mut [Route], flags: &mut ServerFlags) {
+    let for_all = flags.propagate_headers.clone();
+    for route in &mut *routes {
+        let own = route.travellers.get_or_insert_default();
+        own.propagate.extend(&for_all);
+        flags.propagate_headers.extend(&own.propagate);
+    }
+    // Where the door lets in what a route does, there is nothing to be done for a request.
+    for route in routes {
+        route.travellers = route
+            .travellers
+            .take()
+            .filter(|own| !own.drop.is_empty() || !own.propagate.covers(&flags.propagate_headers));
     }
 }
 
@@ -126,8 +145,21 @@ fn read_route(fields: Fields<'_>, max_message: usize) -> Result<Route, Error> {
         }
         None => revisions.push(read_revision(&fields, Weight::ALL, max_message)),
     }
+    let travellers = Travellers {
+        propagate: header_list(&fields, "propagate_headers", HeaderList::to_propagate),
+        drop: header_list(&fields, "drop_headers", HeaderList::to_drop),
+    };
     fields.finish();
-    Route::new(name, revisions.into_iter().collect::<Result<_, _>>()?, timeout)
+    let mut route = Route::new(name, revisions.into_iter().collect::<Result<_, _>>()?, timeout)?;
+    route.travellers = Some(travellers);
+    Ok(route)
+}
+
+fn header_list(fields: &Fields<'_>, name: &str, read: fn(&str) -> Result<HeaderList, String>) -> HeaderList {
+    read(fields.string(name).unwrap_or_default()).unwrap_or_else(|message| {
+        fields.error(name, message);
+        HeaderList::default()
+    })
 }
 
 fn read_revision(fields: &Fields<'_>, weight: Weight, max_message: usize) -> Result<Revision, Error> {
@@ -159,9 +191,23 @@ mod tests {
     }
 
     #[test]
+    fn the_door_lets_in_what_any_route_wants_and_only_routes_that_want_less_look() {
+        let text = "[{name: a, predictor: p, propagate_headers: \"x-a-*\"}, {name: b, predictor: p}]";
+        let mut routes = routes(text).unwrap();
+        let mut flags = ServerFlags::default();
+        settle_headers(&mut routes, &mut flags);
+        assert_eq!(flags.propagate_headers.to_string(), "x-a-*");
+        assert!(routes[0].travellers.is_none(), "the door lets in just what this route wants");
+        let less = routes[1].travellers.as_ref().unwrap();
+        assert!(less.lets("traceparent") && !less.lets("x-a-b"));
+    }
+
+    #[test]
     fn a_wrong_route_is_told() {
         let refuse = |text: &str| routes(text).map(|_| ()).unwrap_err();
         assert!(refuse("[{name: m}]").contains("predictor"), "{}", refuse("[{name: m}]"));
+        let text = "[{name: m, predictor: a, propagate_headers: host}]";
+        assert!(refuse(text).contains("`host` never travels"), "{}", refuse(text));
         assert!(refuse("[{name: m, predictor: a, shadow: b}]").contains("unknown field"));
         let text = "[{name: m, revisions: [{weight: 85, predictor: a}]}]";
         assert_eq!(refuse(text), "route `m`: the weights sum to 85, expected 100");

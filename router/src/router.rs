@@ -159,6 +159,18 @@ impl Handle for Router {
         })
     }
 
+    fn explains(&self, model: &str) -> bool {
+        self.routes.get(model).is_some_and(|it| it.revisions.iter().any(|it| it.explainer.is_some()))
+    }
+
+    fn reshapes(&self, model: &str) -> bool {
+        self.routes.get(model).is_some_and(|it| it.revisions.iter().any(|it| it.transformer.is_some()))
+    }
+
+    fn has_repository(&self) -> bool {
+        true
+    }
+
     fn repository<'a>(&'a self, verb: RepositoryVerb, model: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.change(verb, model))
     }

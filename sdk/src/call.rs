@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
 use crate::Signature;
+use crate::flags::HeaderList;
 
 /// A boxed future, as trait objects need them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -81,7 +82,7 @@ impl Call {
 pub struct Context {
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// Headers that travel everywhere: `x-request-id`, the W3C trace headers, b3.
+    /// Headers that travel: `x-request-id`, the W3C trace headers, b3, and what the service's [`Travellers`] add.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The call is a question of an explainer, not a user's: it is not logged or counted as traffic.
     pub explaining: bool,
@@ -94,8 +95,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that marks an explainer's questions.
 pub const EXPLAINING: HeaderName = HeaderName::from_static("x-weir-explaining");
 
-/// The headers that travel through every hop.
-const TRAVELLERS: [&str; 8] = [
+/// The headers that travel through every hop, unless they are dropped by name.
+const TRAVELLERS: [&str; 9] = [
     "x-request-id",
     "traceparent",
     "tracestate",
@@ -104,14 +105,47 @@ const TRAVELLERS: [&str; 8] = [
     "x-b3-spanid",
     "x-b3-parentspanid",
     "x-b3-sampled",
+    "x-b3-flags",
 ];
 
+/// Which headers travel on with a call: those of every trace, and what is added to or taken from them.
+#[derive(Debug, Clone, Default)]
+pub struct Travellers {
+    /// More that travel.
+    pub propagate: HeaderList,
+    /// What does not travel, whatever else is said.
+    pub drop: HeaderList,
+}
+
+impl Travellers {
+    /// Returns whether a header travels.
+    pub fn lets(&self, name: &str) -> bool {
+        (TRAVELLERS.contains(&name) || self.propagate.lets(name)) && !self.drop.drops(name)
+    }
+}
+
+impl From<&crate::ServerFlags> for Travellers {
+    fn from(flags: &crate::ServerFlags) -> Self {
+        Self { propagate: flags.propagate_headers.clone(), drop: flags.drop_headers.clone() }
+    }
+}
+
 impl Context {
-    /// Reads what travels out of a request's headers.
+    /// Reads what travels out of a request's headers. The mark of an explainer's questions is not among it: only calls
+    /// between services have it.
     ///
     /// # Errors
     /// `InvalidInput` when a timeout header cannot be read.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
+    pub fn of(headers: &HeaderMap, travellers: &Travellers) -> Result<Self, Error> {
+        Self::beside(headers, travellers, |_, _| {})
+    }
+
+    /// The same, and tells `other` of every header but those of the time limit.
+    pub(crate) fn beside<'h>(
+        headers: &'h HeaderMap,
+        travellers: &Travellers,
+        mut other: impl FnMut(&'h HeaderName, &'h HeaderValue),
+    ) -> Result<Self, Error> {
         let mut context = Self::default();
         let (mut timeout_ms, mut grpc_timeout) = (None, None);
         // One walk over the few headers there are, in place of a look-up for each of those there might be.
@@ -119,15 +153,30 @@ impl Context {
             match name.as_str() {
                 "x-request-timeout-ms" => timeout_ms = Some(value),
                 "grpc-timeout" => grpc_timeout = Some(value),
-                "x-weir-explaining" => context.explaining = true,
-                text if TRAVELLERS.contains(&text) && context.header(name).is_none() => {
-                    context.headers.push((name.clone(), value.clone()));
+                // Of what identifies a request or its trace there is one; anything else may be written in several lines.
+                "x-request-id" | "traceparent" | "b3" if context.header(name).is_some() => {}
+                text => {
+                    if travellers.lets(text) {
+                        context.headers.push((name.clone(), value.clone()));
+                    }
+                    other(name, value);
                 }
-                _ => {}
             }
         }
         context.deadline = deadline_of(timeout_ms, grpc_timeout)?;
+        if !travellers.propagate.is_empty() {
+            context.drop_of_connection(headers);
+        }
         Ok(context)
+    }
+
+    /// Drops the headers that the client says are for its own connection (RFC 9110, section 7.6.1).
+    fn drop_of_connection(&mut self, headers: &HeaderMap) {
+        for value in headers.get_all(header::CONNECTION) {
+            for option in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+                self.headers.retain(|(name, _)| !name.as_str().eq_ignore_ascii_case(option));
+            }
+        }
     }
 
     /// Returns a travelling header.
@@ -280,6 +329,24 @@ pub trait Handle: Send + Sync + 'static {
     /// Tells what a model takes and gives.
     fn metadata<'a>(&'a self, model: &'a str, version: &'a str) -> BoxFuture<'a, Result<Metadata, Error>>;
 
+    /// Whether it explains that model's predictions.
+    fn explains(&self, model: &str) -> bool {
+        let _ = model;
+        self.verbs().contains(&Verb::Explain)
+    }
+
+    /// Whether something reshapes what clients send before the model meets it, and what it answers after: its signature then
+    /// does not tell the form of a request.
+    fn reshapes(&self, model: &str) -> bool {
+        let _ = model;
+        false
+    }
+
+    /// Whether models can be loaded and unloaded.
+    fn has_repository(&self) -> bool {
+        false
+    }
+
     /// Loads or unloads a model, and returns when that is done.
     ///
     /// The default is that there is no repository.
@@ -305,12 +372,31 @@ mod tests {
     }
 
     #[test]
+    fn a_list_adds_another_takes_away_and_what_is_of_the_connection_stays() {
+        let mut headers = HeaderMap::new();
+        for name in ["traceparent", "b3", "authorization", "x-tenant-id", "x-tenant-hop", "x-weir-explaining"]
+        {
+            headers.insert(name, HeaderValue::from_static("v"));
+        }
+        headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive, X-Tenant-Hop"));
+        let travellers = Travellers {
+            propagate: HeaderList::to_propagate("x-*,authorization").unwrap(),
+            drop: HeaderList::to_drop("b3").unwrap(),
+        };
+        let context = Context::of(&headers, &travellers).unwrap();
+        let mut names: Vec<_> = context.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["authorization", "traceparent", "x-tenant-id"]);
+        assert!(!context.explaining);
+    }
+
+    #[test]
     fn only_travellers_travel() {
         let mut headers = HeaderMap::new();
         for name in ["x-request-id", "traceparent", "authorization", "cookie", "b3"] {
             headers.insert(name, HeaderValue::from_static("v"));
         }
-        let context = Context::of(&headers).unwrap();
+        let context = Context::of(&headers, &Travellers::default()).unwrap();
         let names: Vec<_> = context.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["x-request-id", "traceparent", "b3"]);
     }

@@ -14,7 +14,7 @@ const RETRY_AFTER: &str = "retry-after";
 
 /// Says an error in gRPC.
 pub(crate) fn status_of(error: &Error) -> Status {
-    let mut status = Status::new(GrpcCode::from_i32(error.code.grpc()), error.message.clone());
+    let mut status = Status::new(GrpcCode::from_i32(error.code.grpc()), clipped(&error.message));
     let trailers = status.metadata_mut();
     trailers.insert(ERROR_CODE, MetadataValue::from_static(error.code.name()));
     if let Some(origin) = error.origin {
@@ -24,6 +24,15 @@ pub(crate) fn status_of(error: &Error) -> Status {
         trailers.insert(RETRY_AFTER, MetadataValue::from(after.as_secs().max(1)));
     }
     status
+}
+
+/// A text quotes what was sent, and a status travels in headers, of which peers take a few kilobytes.
+fn clipped(message: &str) -> String {
+    const LONGEST: usize = 2048;
+    match message.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
+    }
 }
 
 /// Reads an error a peer said in gRPC. A peer's status, text and origin are kept.

@@ -12,6 +12,7 @@ pub mod host;
 mod id;
 pub mod metrics;
 pub mod model;
+mod properties;
 mod repoll;
 pub mod run;
 pub mod server;
@@ -21,14 +22,16 @@ pub mod transform;
 mod wire;
 pub mod workers;
 
-pub use call::{BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Verb};
+pub use call::{
+    BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Travellers, Verb,
+};
 pub use client::{Peer, Target};
 pub use explain::{Explain, Explanation, Inquiry, Next};
-pub use flags::{Env, Launch, ServerFlags};
+pub use flags::{Env, HeaderList, Launch, ServerFlags};
 pub use metrics::Metrics;
 pub use model::Model;
 pub use run::{BuildError, Service, main};
-pub use server::{Drain, Limits, Running, Server, Sockets};
+pub use server::{Drain, Events, Limits, Running, Server, Sockets, Switches};
 pub use transform::{Implements, Transform};
 pub use weir_proto as proto;
 pub use weir_proto::{

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::{Launch, ServerFlags};
-use crate::server::{BindError, Drain, Sockets};
+use crate::server::{BindError, Drain, Events, Sockets};
 use crate::telemetry::Telemetry;
 use crate::{Handle, Metrics, Server};
 
@@ -29,7 +29,11 @@ pub struct Service {
 impl Service {
     /// Serves on those sockets, and begins the background work.
     pub fn start(self, sockets: Sockets) -> crate::server::Running {
-        let server = Server::new(self.handle, (&self.flags).into(), Metrics::new());
+        let flags = &self.flags;
+        let server = Server::new(self.handle, flags.into(), Metrics::new())
+            .switched(flags.into())
+            .propagating(flags.into())
+            .events(flags.events.clone());
         let running = server.start(sockets);
         if let Some(work) = self.background {
             tokio::task::spawn_blocking(work);
@@ -91,7 +95,10 @@ pub fn run(
         Err(error) => return refuse(name, &error),
     };
     let service = match build(launch) {
-        Ok(service) => service,
+        Ok(mut service) => {
+            service.flags.events = Events::of(&launch.env);
+            service
+        }
         Err(BuildError::Flags(error)) if !error.use_stderr() => {
             // --help and --version are answers, not errors.
             let _ = error.print();

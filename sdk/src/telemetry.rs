@@ -18,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use weir_proto::Error;
 
+use crate::flags::truth;
 use crate::{Call, Context, Env};
 
 /// Spans of requests have a target of their own, so that the log can leave them alone and the exporter take only them.
@@ -36,12 +37,13 @@ pub struct TelemetryError {
 
 impl Telemetry {
     /// Sets up the process's log and, when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, its traces. Call it once, inside the runtime.
-    /// The level is `WEIR_LOG` or `KSERVE_LOGLEVEL`, default `info`; `WEIR_LOG_FORMAT=json` writes JSON lines.
+    /// The level is `WEIR_LOG` or `KSERVE_LOGLEVEL`, `debug` where `MLSERVER_DEBUG` is true, default `info`;
+    /// `WEIR_LOG_FORMAT=json` writes JSON lines.
     ///
     /// # Errors
     /// [`TelemetryError`] when the endpoint is no address.
     pub fn start(service: &str, env: &Env) -> Result<Self, TelemetryError> {
-        let level = level_of(env.get("WEIR_LOG").or_else(|| env.get("KSERVE_LOGLEVEL")).unwrap_or("info"));
+        let level = level_of(level_name(env));
         // Libraries are heard from a warning on: at `debug` their frames would drown the requests.
         let others = level.min(LevelFilter::WARN);
         let targets = Targets::new()
@@ -75,6 +77,12 @@ impl Telemetry {
             tracing::warn!(%error, "the last traces were not exported");
         }
     }
+}
+
+/// The name of the level that the environment asks for.
+fn level_name(env: &Env) -> &str {
+    let debug = || env.get("MLSERVER_DEBUG").and_then(truth).filter(|on| *on).map(|_| "debug");
+    env.get("WEIR_LOG").or_else(|| env.get("KSERVE_LOGLEVEL")).or_else(debug).unwrap_or("info")
 }
 
 /// Reads a level by tracing's names or by those of Python's logging.

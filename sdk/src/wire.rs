@@ -1,7 +1,7 @@
-//! gRPC's framing of one message each way, as the mesh's own calls use it.
+//! gRPC's framing of one message each way, as the mesh's own calls use it and the public gRPC API shares it.
 //!
-//! tonic serves every other call. A hop between services is most of what a request costs, and this form of it does without
-//! tonic's streams and boxed futures: one buffer out, one buffer in.
+//! A hop between services is most of what a request costs, and this form of it does without streams and boxed futures: one
+//! buffer out, one buffer in.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use prost::Message;
 use weir_proto::generated::mesh;
 use weir_proto::{Code, Error};
@@ -32,7 +32,7 @@ pub(crate) const fn path(verb: Verb) -> &'static str {
 }
 
 /// The length of the prefix: a flag and a length.
-const PREFIX: usize = 5;
+pub(crate) const PREFIX: usize = 5;
 /// The trailer that holds the status.
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// The content type of every gRPC message.
@@ -121,6 +121,13 @@ impl http_body::Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let data = self.0.take().map(Frame::data);
         Poll::Ready(data.or_else(|| self.1.take().map(Frame::trailers)).map(Ok))
+    }
+
+    /// At least so much: an exact size would become a header that no peer reads.
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.0.as_ref().map_or(0, Bytes::len) as u64);
+        hint
     }
 }
 

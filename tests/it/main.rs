@@ -3,17 +3,25 @@
 // Every module here is a test's; what fails shall say so at once.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod clients;
 mod compose;
+mod compression;
 mod docs;
+mod events;
+mod flags;
 mod fuzz;
 mod golden;
 mod grpc;
 mod harness;
+mod headers;
 mod hop;
 mod hostile;
+mod limits;
 mod mistakes;
+mod openapi;
 mod readme;
 mod registry;
+mod schema;
 mod separate;
 mod serve;
 mod telemetry;

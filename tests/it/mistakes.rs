@@ -213,7 +213,7 @@ fn a_mistake_in_a_manifest_is_told_with_file_line_and_field() {
     );
     check(
         "  predictor: {model: {modelFormat: {name: pmml2}, storageUri: .}}",
-        &["m.yaml:5:", "unknown model format `pmml2`; this build knows sklearn, xgboost"],
+        &["m.yaml:5:", "unknown model format `pmml2`; this build knows sklearn, xgboost, lightgbm"],
     );
     check(
         "  predictor: {sklearn: {storageUri: .}}\n  transformer: {steps: [{scael: {}}]}",
@@ -250,11 +250,13 @@ fn the_command_helps() {
     assert_eq!(out.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&out.stderr).contains("--predictor_host"), "{out:?}");
     // A YAML list begins with a dash, and is a value all the same; an unknown flag is told, not silently lost.
-    let out =
-        weir().args(["transformer", "--nthread", "4", "--steps", "- labels: {nmaes: [a]}"]).output().unwrap();
+    let out = weir()
+        .args(["transformer", "--nobody_knows", "4", "--steps", "- labels: {nmaes: [a]}"])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(64), "{text}");
-    assert!(text.contains("nmaes") && text.contains("unknown flag `--nthread`"), "{text}");
+    assert!(text.contains("nmaes") && text.contains("unknown flag `--nobody_knows`"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -179,6 +179,7 @@ async fn real_models_that_nobody_here_made_are_served() {
         ("models/sklearn/kserve-iris-svc", "sklearn"),
         ("models/sklearn/kfserving-iris-svc", "sklearn"),
         ("models/xgboost/kserve-iris-json", "xgboost"),
+        ("models/lightgbm/kserve-iris", "lightgbm"),
     ] {
         let Some(folder) = shared(path) else { return };
         let spec = format!(
@@ -204,6 +205,33 @@ async fn real_models_that_nobody_here_made_are_served() {
             })
             .collect();
         assert_eq!(classes, [1, 1], "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lightgbm_model_answers_rows_by_position_and_by_name_to_the_last_bit() {
+    let testdata = root().join("predictor/testdata/lightgbm/4.7.0");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(testdata.join("binary.txt"), folder.path().join("model.bst")).unwrap();
+    let spec = format!("  predictor: {{lightgbm: {{storageUri: {}}}}}", folder.path().display());
+    let (_folder, file) = manifest("titanic", &spec);
+    let mesh = mesh(&file).await;
+    // The first row of the file that has no value missing.
+    let answers = std::fs::read_to_string(testdata.join("binary.answers")).unwrap();
+    let parse = |it: &str| f64::from_bits(u64::from_str_radix(it, 16).unwrap());
+    let parts = answers.lines().map(|line| line.split(';').map(|part| part.split(' ').map(parse).collect()));
+    let mut rows = parts.map(|line| line.collect::<Vec<Vec<f64>>>());
+    let row = rows.find(|row| row[0].iter().all(|it| it.is_finite())).unwrap();
+    let named: serde_json::Map<_, _> = ["age", "fare", "größe", "class", "sibsp"]
+        .into_iter()
+        .zip(&row[0])
+        .map(|(name, &value)| (name.to_owned(), json!(value)))
+        .collect();
+    let url = format!("http://{}/v1/models/titanic:predict", mesh.http());
+    for instances in [json!([row[0]]), json!([named])] {
+        let answer = predict(&url, &instances).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(numbers(&answer.json()["predictions"]), row[2], "{}", answer.text);
     }
 }
 

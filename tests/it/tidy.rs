@@ -129,12 +129,17 @@ fn every_file_says_first_what_it_is() {
 fn generated_code_is_fresh() {
     let folder = tempfile::tempdir().unwrap();
     let proto = root().join("proto/proto");
-    let files = protox::compile(["inference.proto", "health.proto", "mesh.proto"], [&proto]).unwrap();
+    let files =
+        protox::compile(["inference.proto", "health.proto", "reflection.proto", "mesh.proto"], [&proto])
+            .unwrap();
     prost_build::Config::new().bytes(["."]).out_dir(folder.path()).compile_fds(files).unwrap();
     // What reflection tells clients of.
-    let public = protox::compile(["inference.proto", "health.proto"], [&proto]).unwrap();
+    let public = ["inference.proto", "health.proto", "reflection.proto", "reflection_v1alpha.proto"];
+    let public = protox::compile(public, [&proto]).unwrap();
     std::fs::write(folder.path().join("descriptors.bin"), prost::Message::encode_to_vec(&public)).unwrap();
-    for name in ["inference.rs", "grpc.health.v1.rs", "weir.mesh.v1.rs", "descriptors.bin"] {
+    for name in
+        ["inference.rs", "grpc.health.v1.rs", "grpc.reflection.v1.rs", "weir.mesh.v1.rs", "descriptors.bin"]
+    {
         let fresh = std::fs::read(folder.path().join(name)).unwrap();
         let kept = root().join("proto/src/generated").join(name);
         if std::env::var_os("UPDATE_GENERATED").is_some() {

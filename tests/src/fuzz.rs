@@ -2,7 +2,10 @@
 //! way when it is written down and read again. `tests/fuzz` runs these under libFuzzer, `tests/it/fuzz.rs` on mutated seeds.
 
 mod bodies;
+mod events;
 mod fit;
+mod json;
+mod messages;
 mod models;
 mod seeds;
 mod texts;
@@ -10,25 +13,32 @@ mod texts;
 use std::fmt::Debug;
 use std::path::Path;
 
-use weir_proto::Tensor;
+use weir_proto::{DecodeLimits, Error, InferRequest, Parameter, Parameters, Tensor};
 
-pub use bodies::{oip_request, oip_response, v1_request, v2_request};
+pub use bodies::{v1_request, v2_request};
+pub use events::event;
 pub use fit::fit;
-pub use models::{background, pickle, xgboost};
+pub use json::json;
+pub use messages::{mesh, oip_request, oip_response};
+pub use models::{background, lightgbm, pickle, xgboost};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.
 pub static TARGETS: &[Target] = &[
+    Target { name: "json", check: json, seeds: seeds::jsons },
     Target { name: "v1_request", check: v1_request, seeds: seeds::v1_requests },
     Target { name: "v2_request", check: v2_request, seeds: seeds::v2_requests },
     Target { name: "oip_request", check: oip_request, seeds: seeds::oip_requests },
     Target { name: "oip_response", check: oip_response, seeds: seeds::oip_responses },
+    Target { name: "mesh", check: mesh, seeds: seeds::calls },
     Target { name: "fit", check: fit, seeds: seeds::iris_requests },
     Target { name: "document", check: document, seeds: seeds::documents },
     Target { name: "manifest", check: manifest, seeds: seeds::manifests },
     Target { name: "pickle", check: pickle, seeds: seeds::pickles },
     Target { name: "xgboost", check: xgboost, seeds: seeds::xgboosts },
+    Target { name: "lightgbm", check: lightgbm, seeds: seeds::lightgbms },
     Target { name: "background", check: background, seeds: seeds::backgrounds },
+    Target { name: "event", check: event, seeds: events::seeds },
 ];
 
 /// A parser and what must hold for it.
@@ -59,6 +69,47 @@ fn assert_whole(tensors: &[Tensor]) {
     for it in tensors {
         assert_eq!(weir_proto::tensor::elements(&it.shape), Some(it.data.len()), "tensor `{}`", it.name);
     }
+}
+
+/// What is accepted is whole, costs no more than so many times its bytes, and is the same under tight limits or refused by them.
+fn assert_bounded(
+    request: &InferRequest,
+    bytes: usize,
+    decode: impl FnOnce(&DecodeLimits) -> Result<InferRequest, Error>,
+) {
+    assert_whole(&request.inputs);
+    let limits = DecodeLimits { elements: 16, ..DecodeLimits::default() };
+    if let Ok(tight) = decode(&limits) {
+        assert!(tight.inputs.iter().all(|it| it.data.len() <= limits.elements));
+        assert_same(&tight, request);
+        // Examples take from their context what has no bytes of its own, up to the limit.
+        let most = 64 * (bytes + limits.elements) + 1024;
+        assert!(size(&tight) <= most, "{} bytes became {}, more than {most}", bytes, size(&tight));
+    }
+}
+
+/// The bytes that a request takes in memory, about.
+fn size(request: &InferRequest) -> usize {
+    let tensors: usize = request.inputs.iter().map(size_of_tensor).sum();
+    let outputs = request.outputs.iter();
+    let outputs: usize =
+        outputs.map(|it| size_of_val(it) + it.name.len() + size_of_parameters(&it.parameters)).sum();
+    size_of_val(request) + request.id.len() + size_of_parameters(&request.parameters) + tensors + outputs
+}
+
+fn size_of_tensor(tensor: &Tensor) -> usize {
+    let data = weir_proto::for_each_data!(
+        &tensor.data,
+        numbers => size_of_val(&**numbers),
+        strings => strings.iter().map(|it| size_of_val(it) + it.len()).sum()
+    );
+    let shape = size_of_val(tensor.shape.as_slice());
+    size_of_val(tensor) + tensor.name.len() + shape + data + size_of_parameters(&tensor.parameters)
+}
+
+fn size_of_parameters(parameters: &Parameters) -> usize {
+    let text = |it: &Parameter| if let Parameter::String(it) = it { it.len() } else { 0 };
+    parameters.0.iter().map(|it| size_of_val(it) + it.0.len() + text(&it.1)).sum()
 }
 
 /// Compares by what is shown, for which NaN is NaN.

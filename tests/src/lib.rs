@@ -1,3 +1,4 @@
 //! What tests, benches and fuzz targets share.
 
+pub mod echo;
 pub mod fuzz;

@@ -15,9 +15,6 @@ struct Flags {
     /// The steps, as a YAML or JSON list such as `[{scale: {mean: [0], scale: [1]}}]` [default: $STEPS]
     #[arg(long = "steps", allow_hyphen_values = true)]
     steps: Option<String>,
-    /// Accepted from KServe, which gives it to every transformer; here the router calls the predictor
-    #[arg(long = "predictor_host", hide = true)]
-    _predictor_host: Option<String>,
     #[command(flatten)]
     server: ServerFlags,
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use weir_proto::document::Problem;
 use weir_sdk::run::Signals;
 use weir_sdk::telemetry::Telemetry;
-use weir_sdk::{Env, ServerFlags};
+use weir_sdk::{Env, Events, ServerFlags};
 
 use crate::cli::{RunArgs, complain, say};
 use crate::mesh::{self, Mesh, MeshOptions};
@@ -135,6 +135,7 @@ fn door(args: &RunArgs) -> ServerFlags {
         grpc_port: next(args.grpc_port, 1),
         admin_port: next(args.admin_port, 2),
         lame_duck_seconds: args.lame_duck_seconds,
+        events: Events::of(&Env::of_process()),
         ..ServerFlags::loopback()
     }
 }

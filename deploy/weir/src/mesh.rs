@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_sdk::server::BindError;
-use weir_sdk::{BuildError, Drain, Env, Running, ServerFlags, Sockets};
+use weir_sdk::{BuildError, Drain, Env, Events, Running, ServerFlags, Sockets};
 
 use crate::component::Kind;
 use crate::plan::{ComponentPlan, Plan};
@@ -79,7 +79,8 @@ impl Mesh {
             let mut launch = it.plan.launch;
             launch.args.extend(addresses(kind, &door_socket));
             let built = kind.build()(&launch);
-            let service = built.map_err(|source| MeshError::Build { component: kind.name(), source })?;
+            let mut service = built.map_err(|source| MeshError::Build { component: kind.name(), source })?;
+            service.flags.events = Events::of(&launch.env);
             others.push((
                 format!("{} {}", kind.name(), plan.services[it.service].name),
                 service.start(it.seat),
@@ -88,7 +89,9 @@ impl Mesh {
         let launch = weir_sdk::Launch { args: vec!["--routes".to_owned(), routes], env: Env::default() };
         let built = weir_router::build(&launch);
         let mut service = built.map_err(|source| MeshError::Build { component: "router", source })?;
-        service.flags = options.door.clone();
+        // What the routes want to travel has to come in by the door.
+        let (propagate_headers, drop_headers) = (service.flags.propagate_headers, service.flags.drop_headers);
+        service.flags = ServerFlags { propagate_headers, drop_headers, ..options.door.clone() };
         Ok(Self { router: service.start(door), others, drain: (&options.door).into(), _folder: folder })
     }
 
@@ -176,8 +179,11 @@ pub(crate) fn routes<S>(plan: &Plan, placed: &[Placed<S>]) -> String {
             format!("{{name: \"{}\", weight: {}, {}}}", it.name, it.weight, hosts.join(", "))
         });
         let revisions: Vec<_> = revisions.collect();
+        let headers = [("propagate_headers", &it.propagate_headers), ("drop_headers", &it.drop_headers)];
+        let headers = headers.into_iter().filter(|(_, list)| !list.is_empty());
+        let headers: String = headers.map(|(field, list)| format!("{field}: \"{list}\", ")).collect();
         format!(
-            "{{name: \"{}\", timeout_seconds: {}, revisions: [{}]}}",
+            "{{name: \"{}\", timeout_seconds: {}, {headers}revisions: [{}]}}",
             it.name,
             it.timeout_seconds,
             revisions.join(", ")

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use weir_proto::document::{Position, Problem, Severity};
-use weir_proto::manifest::{self, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer};
-use weir_sdk::{Launch, storage};
+use weir_proto::manifest::{
+    self, Annotation, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
+};
+use weir_sdk::{HeaderList, Launch, storage};
 
 use crate::component::Kind;
 use crate::sources::{self, Source};
@@ -43,6 +45,10 @@ pub struct ServicePlan {
     pub revisions: Vec<RevisionPlan>,
     /// How many seconds a request may take.
     pub timeout_seconds: u64,
+    /// Headers that travel through it beside those of traces.
+    pub propagate_headers: HeaderList,
+    /// Headers that do not travel through it.
+    pub drop_headers: HeaderList,
 }
 
 /// One revision of a service.
@@ -73,7 +79,7 @@ pub(crate) fn read(sources: &[Source]) -> (Plan, Vec<Problem>) {
     for source in sources {
         let (services, met) = manifest::parse(&source.name, &source.text);
         problems.extend(met);
-        let mut planner = Planner { source, problems: &mut problems };
+        let mut planner = Planner { source, problems: &mut problems, for_all: Vec::new() };
         for service in services {
             if plan.services.iter().any(|it| it.name == service.name) {
                 let message =
@@ -100,6 +106,8 @@ pub(crate) fn has_errors(problems: &[Problem]) -> bool {
 struct Planner<'a> {
     source: &'a Source,
     problems: &'a mut Vec<Problem>,
+    /// The flags that every component of a service has.
+    for_all: Vec<String>,
 }
 
 impl Planner<'_> {
@@ -122,8 +130,27 @@ impl Planner<'_> {
 
     fn service(&mut self, service: InferenceService) -> ServicePlan {
         let timeout = service.revisions.first().and_then(|it| it.predictor.timeout_s);
+        let propagate_headers = self.headers(service.propagate_headers.as_ref(), HeaderList::to_propagate);
+        let drop_headers = self.headers(service.drop_headers.as_ref(), HeaderList::to_drop);
+        let lists = [("propagate_headers", &propagate_headers), ("drop_headers", &drop_headers)];
+        let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        self.for_all = lists.map(|(flag, list)| format!("--{flag}={list}")).collect();
         let revisions = service.revisions.into_iter().map(|it| self.revision(&service.name, it)).collect();
-        ServicePlan { name: service.name, revisions, timeout_seconds: timeout.unwrap_or(60) }
+        let timeout_seconds = timeout.unwrap_or(60);
+        ServicePlan { name: service.name, revisions, timeout_seconds, propagate_headers, drop_headers }
+    }
+
+    /// The headers that an annotation names.
+    fn headers(
+        &mut self,
+        annotation: Option<&Annotation>,
+        read: fn(&str) -> Result<HeaderList, String>,
+    ) -> HeaderList {
+        let Some(Annotation { name, value, at }) = annotation else { return HeaderList::default() };
+        read(value).unwrap_or_else(|message| {
+            self.error(*at, &format!("metadata.annotations.{name}"), message);
+            HeaderList::default()
+        })
     }
 
     fn revision(&mut self, model: &str, revision: manifest::Revision) -> RevisionPlan {
@@ -232,7 +259,9 @@ impl Planner<'_> {
         env: Vec<(String, String)>,
         at: Position,
     ) -> Option<ComponentPlan> {
-        let mut all = args;
+        // First, so that a component's own arguments count.
+        let mut all = self.for_all.clone();
+        all.extend(args);
         all.extend(["--model_name".to_owned(), model.to_owned()]);
         let launch = Launch { args: all, env: env.into_iter().collect() };
         let mut trial = launch.clone();

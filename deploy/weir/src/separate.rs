@@ -58,6 +58,7 @@ impl Separate {
         let mut command = command(Kind::Router, router_args, &door, &door_socket)?;
         command.args(["--max_body_bytes", &options.door.max_body_bytes.to_string()]);
         command.args(["--max_in_flight", &options.door.max_in_flight.to_string()]);
+        command.envs(options.door.events.variables());
         processes.push((Process { name: "router".to_owned(), command }, door.http.to_string()));
         Self::supervise_all(processes, door.http, folder)
     }

@@ -1,6 +1,7 @@
 //! The framework runtimes: each reads its model files and answers with a [`Model`]. To add one, write a file beside this one
 //! and name it in [`RUNTIMES`].
 
+pub mod lightgbm;
 pub mod sklearn;
 pub mod xgboost;
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use weir_sdk::Model;
 
 /// Every runtime this build knows.
-pub static RUNTIMES: &[&dyn Runtime] = &[&sklearn::Sklearn, &xgboost::Xgboost];
+pub static RUNTIMES: &[&dyn Runtime] = &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
@@ -18,6 +19,12 @@ pub trait Runtime: Sync {
 
     /// The endings of the model files it looks for in a folder, without the dot.
     fn extensions(&self) -> &'static [&'static str];
+
+    /// Returns whether a file that has such an ending begins as this framework's do. Endings are shared: by another framework,
+    /// or by files that are no models.
+    fn recognizes(&self, _head: &[u8]) -> bool {
+        true
+    }
 
     /// Reads one model file. Runs no code out of it.
     ///
@@ -72,4 +79,29 @@ pub enum LoadError {
         /// What to do.
         advice: String,
     },
+    /// Several formats have the file's ending, and none of them is its own.
+    #[error("{}: {reasons}", path.display())]
+    NoFormat {
+        /// The file.
+        path: PathBuf,
+        /// Why, format by format.
+        reasons: String,
+    },
+}
+
+impl LoadError {
+    /// Puts the errors together that all the formats of a file's ending gave, each with the format's name.
+    #[must_use]
+    pub fn of_all(mut refused: Vec<(&str, Self)>, path: &Path) -> Self {
+        if refused.len() < 2
+            && let Some((_, error)) = refused.pop()
+        {
+            return error;
+        }
+        let prefix = format!("{}: ", path.display());
+        let reason = |error: &Self| error.to_string().replacen(&prefix, "", 1);
+        let reasons: Vec<_> =
+            refused.iter().map(|(name, error)| format!("not {name}: {}", reason(error))).collect();
+        Self::NoFormat { path: path.to_owned(), reasons: reasons.join("; ") }
+    }
 }

@@ -84,6 +84,56 @@ def a_few():
     save("pipeline", scaled, ASK, 2)
     save("forest", forest(5).fit(IRIS_X, IRIS_Y), ASK, "joblib")
     save("forest", forest(3, class_weight={0: 1.0, 1: 2.5, 2: 0.3}).fit(IRIS_X, IRIS_Y), ASK, 4)
+    if VERSION in [(1, 1), (1, 9)]:
+        trees()
+    if VERSION >= (1, 9):
+        near()
+
+
+def trees():
+    """Trees and ensembles, as small as they can be and still be what they are."""
+    from sklearn import ensemble, tree
+
+    save("tree", tree.DecisionTreeClassifier(max_depth=3, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("tree_numbers", tree.ExtraTreeRegressor(max_depth=3, random_state=0).fit(IRIS_X[:, :3], IRIS_X[:, 3]), ASK[:, :3], 4)
+    boosting = ensemble.GradientBoostingClassifier(n_estimators=2, max_depth=2, random_state=0)
+    save("boosting", boosting.fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    # Categories in the second column; one of those asked for is unknown, one missing.
+    steps = np.c_[IRIS.data[:, 0], np.arange(150) % 5]
+    histogram = ensemble.HistGradientBoostingClassifier(max_iter=2, max_depth=3, min_samples_leaf=3, categorical_features=[1], max_bins=12)
+    asked = np.c_[np.repeat(ASK[:, 0], 2), [0, 3, 1, 2, 4, 0, 9, 300, np.nan, -1]]
+    save("histogram", histogram.fit(steps, steps[:, 1] * 7 % 4 > 1.5), asked, 4)
+    save("adaboost", ensemble.AdaBoostClassifier(n_estimators=3, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    bagging = ensemble.BaggingClassifier(tree.DecisionTreeClassifier(max_depth=2), n_estimators=3, max_features=2, random_state=0)
+    save("bagging", bagging.fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    both = [("tree", tree.DecisionTreeClassifier(max_depth=2, random_state=0)), ("line", LogisticRegression(max_iter=500))]
+    save("voting", ensemble.VotingClassifier(both, voting="soft", weights=[1, 2]).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("stacking", ensemble.StackingClassifier(both, cv=3, passthrough=True).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("isolation", ensemble.IsolationForest(n_estimators=3, max_samples=8, random_state=0).fit(IRIS_X), ASK, "joblib")
+
+
+def near():
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.multiclass import OneVsOneClassifier, OutputCodeClassifier
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid, RadiusNeighborsClassifier
+    from sklearn.preprocessing import MinMaxScaler
+
+    # Between points of a grid distances tie, and the order of the search decides.
+    grid = np.array([[x, y] for x in range(6) for y in range(6)], dtype=float)
+    colours, between = (grid @ [7, 3]).astype(int) % 3, grid[:20] + 0.5
+    save("near_boxes", KNeighborsClassifier(3, algorithm="kd_tree", leaf_size=3).fit(grid, colours), between, "joblib")
+    balls = KNeighborsClassifier(4, algorithm="ball_tree", leaf_size=2, p=3, weights="distance")
+    save("near_balls", balls.fit(grid, colours), np.vstack([between, grid[:3]]), 4)
+    brute = KNeighborsRegressor(5, algorithm="brute", p=1, weights="distance").fit(grid, grid @ [1.5, -2])
+    save("near_list", brute, np.vstack([between, grid[:3]]), "joblib")
+    within = RadiusNeighborsClassifier(1.0, outlier_label=1, algorithm="kd_tree", leaf_size=2)
+    save("near_within", within.fit(grid, colours), np.vstack([between, FAR[:, :2]]), "joblib")
+    save("centroids", NearestCentroid().fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    target = TransformedTargetRegressor(KNeighborsRegressor(2, algorithm="kd_tree"), transformer=MinMaxScaler())
+    save("target", target.fit(grid, grid @ [1.5, -2]), between, "joblib")
+    model = LogisticRegression(max_iter=1000)
+    save("pairs", OneVsOneClassifier(model).fit(IRIS_X, IRIS_Y), ASK, "joblib")
+    save("code", OutputCodeClassifier(model, code_size=2, random_state=0).fit(IRIS_X, IRIS_Y), ASK, "joblib")
 
 
 def everything():
@@ -235,7 +285,7 @@ def save(name, model, rows, form):
     else:
         (FOLDER / file).write_bytes(pickle.dumps(model, protocol=form))
     lines = ["input " + numbers(row) for row in rows]
-    for output in ["predict", "predict_proba", "decision_function", "transform"]:
+    for output in ["predict", "predict_proba", "decision_function", "score_samples", "transform"]:
         # A pipeline of transformers has transform alone; a classifier has any of the others.
         if output == "transform" and hasattr(model, "predict") or not hasattr(model, output):
             continue

@@ -2,17 +2,23 @@
 
     python make.py            # with xgboost(-cpu) 3.2.0: every case
     python make.py            # with xgboost-cpu 3.0.5 or xgboost 1.7.6: the cases whose files differ between versions
+    python make.py            # with xgboost 2.1.4: leaves that are vectors
+    python make.py            # with xgboost 0.72.1, 0.82 or 0.90: the binary format
 
-numpy 1.26 (for 1.7.6) or 2.4. A case is a model (`.json`, `.ubj`) and a text: one line a row, `features;margins;predictions`,
+numpy 1.26 (before 2.0) or 2.4. A case is a model (`.json`, `.ubj`) and a text: one line a row, `features;margins;predictions`,
 every number as the eight hexadecimal digits of its 32-bit float. Margins and predictions are those of `Booster.predict`.
-To keep the folder small only the first cases come as UBJSON too, and 3.0.5, whose files differ from those of 3.2.0 only in
+To keep the folder small only the first cases come as UBJSON too, those of 1.7.6 also in the binary format, and 3.0.5, whose files differ from those of 3.2.0 only in
 `base_score`, writes a few.
 """
 
+import collections
+import collections.abc
 import pathlib
 
 import numpy as np
-import xgboost as xgb
+
+collections.Mapping = collections.abc.Mapping  # XGBoost before 0.80 looks for it here
+import xgboost as xgb  # noqa: E402
 
 VERSION = tuple(int(part) for part in xgb.__version__.split("."))
 FOLDER = pathlib.Path(__file__).parent / xgb.__version__
@@ -43,13 +49,25 @@ every_version = True
 def write(name, booster, rows):
     """Saves the model, reads it back and writes down what it answers."""
     FOLDER.mkdir(exist_ok=True)
+    if VERSION[0] == 0:
+        booster.save_model(str(FOLDER / f"{name}.bst"))
+        answers(name, xgb.Booster(model_file=str(FOLDER / f"{name}.bst")), xgb.DMatrix(rows), rows)
+        return
     for suffix in ("json", "ubj") if every_version and VERSION != (3, 0, 5) else ("json",):
         booster.save_model(FOLDER / f"{name}.{suffix}")
+    if VERSION[0] == 1 and "c" not in (booster.feature_types or []):
+        booster.save_model(FOLDER / f"{name}.bst")  # the binary format; it knows neither names nor categories
     booster = xgb.Booster(model_file=FOLDER / f"{name}.json")
     types = booster.feature_types
     data = xgb.DMatrix(rows, feature_types=types, enable_categorical=True, feature_names=booster.feature_names)
-    margins = booster.predict(data, output_margin=True).reshape(len(rows), -1)
-    predictions = booster.predict(data).reshape(len(rows), -1)
+    answers(name, booster, data, rows)
+
+
+def answers(name, booster, data, rows):
+    # Before 1.0 a model of dart drops trees at random when it predicts, unless it is told how many to ask.
+    limit = {"ntree_limit": 1000} if VERSION[0] == 0 else {}
+    margins = booster.predict(data, output_margin=True, **limit).reshape(len(rows), -1)
+    predictions = booster.predict(data, **limit).reshape(len(rows), -1)
     with open(FOLDER / f"{name}.txt", "w") as out:
         for row in zip(rows, margins, predictions):
             bits = [" ".join(f"{bit:08x}" for bit in part.astype(np.float32).view(np.uint32)) for part in row]
@@ -58,7 +76,8 @@ def write(name, booster, rows):
 
 def train(name, label, rounds=4, data=holes, types=None, names=None, rows=None, params=None, **more):
     settings = {"max_depth": 3, "eta": 0.4, "nthread": 1, "seed": 1, **more, **(params or {})}
-    matrix = xgb.DMatrix(data, label, feature_types=types, feature_names=names, enable_categorical=True)
+    new = {"enable_categorical": True, "feature_names": names} if VERSION[0] > 0 else {}
+    matrix = xgb.DMatrix(data, label, feature_types=types, **new)
     if settings["objective"] == "rank:pairwise":
         matrix.set_group([20] * 15)
     if settings["objective"] == "survival:aft":
@@ -68,10 +87,16 @@ def train(name, label, rounds=4, data=holes, types=None, names=None, rows=None, 
     write(name, booster, data[:27] if rows is None else rows)
 
 
+if VERSION[:2] == (2, 1):  # the vectors lie elsewhere than since 3.1
+    every_version = False
+    train("vector-leaves", np.stack([signal, positive], axis=1), 2, objective="reg:squarederror",
+          multi_strategy="multi_output_tree", tree_method="hist")
+    raise SystemExit
 NAMES = ["age", "fare", "größe", "class", "sibsp"]
 train("binary", binary, objective="binary:logistic", names=NAMES)
-train("categorical-sets", codes_signal, objective="reg:squarederror", data=codes_holes, types=["q", "c", "q", "q", "c"],
-      max_cat_to_onehot=1, tree_method="hist")
+if VERSION[0] > 0:
+    train("categorical-sets", codes_signal, objective="reg:squarederror", data=codes_holes,
+          types=["q", "c", "q", "q", "c"], max_cat_to_onehot=1, tree_method="hist")
 train("softprob", classes, 3, objective="multi:softprob", num_class=3)
 if VERSION == (3, 0, 5):
     raise SystemExit
@@ -79,7 +104,8 @@ train("binary-base-score", binary, objective="binary:logistic", base_score=0.3)
 train("logitraw", binary, objective="binary:logitraw", base_score=0.3)
 train("dart", classes, 5, objective="multi:softprob", num_class=3, booster="dart", max_depth=2, rate_drop=0.5)
 train("poisson", counts, objective="count:poisson")
-train("linear", signal, 8, objective="reg:squarederror", booster="gblinear", base_score=0.7)
+train("linear", signal, 8, objective="reg:squarederror" if VERSION[0] > 0 else "reg:linear", booster="gblinear",
+      base_score=0.7)
 
 every_version = False
 if VERSION[:2] == (3, 2):

@@ -3,16 +3,24 @@
 //! Beyond the grammar the reader takes the bare tokens `NaN`, `Infinity` and `-Infinity` as numbers, as TensorFlow Serving
 //! and Python do. Every text is bounded by a [`Limits`]; no text makes the reader panic or overflow its stack.
 
+mod grid;
+mod nested;
 mod number;
 mod reader;
+mod shortest;
 #[cfg(test)]
 mod tests;
+mod usual;
 mod writer;
 
 use std::fmt;
 
+pub use grid::Numbers;
+pub(crate) use nested::elements;
+pub use nested::{Digits, push_nested};
 pub use number::Number;
 pub use reader::{Kind, Limits, Reader, Run};
+pub use usual::Element;
 pub use writer::{NonFinite, push_bool, push_f32, push_f64, push_i64, push_list, push_str, push_u64};
 
 use crate::Error;

@@ -119,10 +119,16 @@ fn eight_digits(bytes: &[u8; 8]) -> Option<u64> {
     if word & HIGH != ONES * 0x30 || word.wrapping_add(ONES * 6) & HIGH != ONES * 0x30 {
         return None;
     }
-    // Neighbours are put together in three rounds: pairs, then fours, then all eight. The first digit is the lowest byte.
-    let pairs = ((word & (ONES * 0x0f)).wrapping_mul((10 << 8) + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    Some(join_digits(word & (ONES * 0x0f)))
+}
+
+/// Neighbours are put together in three rounds: pairs, then fours, then all eight. The first digit is the lowest byte.
+#[inline(always)]
+pub(super) fn join_digits(digits: u64) -> u64 {
+    // Wraps around only where the bytes are no digits.
+    let pairs = (digits.wrapping_mul((10 << 8) + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul((100 << 16) + 1) >> 16) & 0x0000_ffff_0000_ffff;
-    Some(fours.wrapping_mul((10_000 << 32) + 1) >> 32)
+    fours.wrapping_mul((10_000 << 32) + 1) >> 32
 }
 
 /// Reads what follows the `e`. A power beyond any double's is cut short: it ends up as zero or out of range all the same.
@@ -179,11 +185,9 @@ impl Scan {
     /// Returns the nearest single, ties to even.
     pub(super) fn to_f32(&self, text: &[u8]) -> Result<f32, ErrorKind> {
         let wide = self.to_f64(text)?;
-        // Rounding twice goes wrong only from a double that lies half way between two singles, for it may have been
-        // rounded to there; below the normal singles half ways lie elsewhere.
-        let half_way = wide.to_bits() & 0x1fff_ffff == 0x1000_0000;
+        // Below the normal singles half ways lie elsewhere.
         let small = wide != 0.0 && wide.abs() < f64::from(f32::MIN_POSITIVE);
-        let value = if half_way || small {
+        let value = if is_half_way(wide) || small {
             self.literal(text).and_then(|literal| literal.parse().ok())
         } else {
             Some(wide as f32)
@@ -215,6 +219,13 @@ impl Scan {
     fn literal<'a>(&self, text: &'a [u8]) -> Option<&'a str> {
         std::str::from_utf8(text.get(self.start..self.end)?).ok()
     }
+}
+
+/// Whether a double lies half way between two normal singles. Rounding twice goes wrong only there, for the double may itself
+/// have been rounded to there.
+#[inline(always)]
+pub(super) fn is_half_way(wide: f64) -> bool {
+    wide.to_bits() & 0x1fff_ffff == 0x1000_0000
 }
 
 /// Mantissa and power are both doubles without rounding, so one multiplication or division rounds just once.
@@ -267,8 +278,8 @@ const fn reciprocal(divisor: u128) -> u128 {
 }
 
 /// Multiplies the mantissa with the leading bits of the power and rounds; `None` where the power is not in the table.
-#[inline]
-fn lemire(mantissa: u64, exponent: i64) -> Option<f64> {
+#[inline(always)]
+pub(super) fn lemire(mantissa: u64, exponent: i64) -> Option<f64> {
     let five = *FIVES.get(usize::try_from(exponent.checked_add(POWER_LIMIT)?).ok()?)?;
     if mantissa == 0 {
         return Some(0.0);
@@ -291,10 +302,7 @@ fn lemire(mantissa: u64, exponent: i64) -> Option<f64> {
     }
     bits = (bits + (bits & 1)) >> 1;
     // floor(exponent * log2(10)) is the binary exponent; 217706 / 2^16 is log2(10), close enough for powers this small.
-    let mut biased = ((exponent * 217_706) >> 16) + 63 + top as i64 - i64::from(zeros) + 1023;
-    if bits == 1 << 53 {
-        bits >>= 1;
-        biased += 1;
-    }
-    Some(f64::from_bits(((biased as u64) << 52) | (bits & ((1 << 52) - 1))))
+    let biased = ((exponent * 217_706) >> 16) + 63 + top as i64 - i64::from(zeros) + 1023;
+    // The first of the 53 bits is not kept but counts one for the exponent, and one more where rounding made it 2^53.
+    Some(f64::from_bits(((biased as u64 - 1) << 52) + bits))
 }

@@ -66,13 +66,13 @@ pub struct Run {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
-    text: &'a [u8],
-    at: usize,
-    depth: usize,
-    max_depth: usize,
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
+    pub(super) depth: usize,
+    pub(super) max_depth: usize,
     /// An array or object was begun and nothing was read of it yet, so no comma is due. One flag does for all levels:
     /// whatever ends inside a level leaves that level begun.
-    fresh: bool,
+    pub(super) fresh: bool,
 }
 
 impl<'a> Reader<'a> {

@@ -353,3 +353,215 @@ fn what_is_written_reads_back() {
         }
     }
 }
+
+/// What a grid is, read without haste: lengths, numbers, and where it ends.
+fn slowly(reader: &mut Reader<'_>, level: usize, lengths: &mut Vec<usize>, out: &mut Vec<f64>) -> Option<()> {
+    if reader.peek().ok()? != Kind::Array {
+        out.push(if reader.peek().ok()? == Kind::Null {
+            reader.null().map(|()| f64::NAN).ok()?
+        } else {
+            reader.float().ok()?
+        });
+        return (level == lengths.len()).then_some(());
+    }
+    let first = out.is_empty();
+    if first {
+        lengths.push(0);
+    }
+    reader.begin_array().ok()?;
+    let mut count = 0;
+    while reader.next_element().ok()? {
+        slowly(reader, level + 1, lengths, out)?;
+        count += 1;
+    }
+    let length = lengths.get_mut(level)?;
+    if *length == 0 {
+        *length = count;
+    }
+    (count > 0 && *length == count).then_some(())
+}
+
+#[test]
+fn a_grid_is_read_as_the_rest_of_the_reader_would() {
+    fn check<T: Element + Into<f64>>(text: &[u8], want: Option<&(Vec<usize>, Vec<f64>, usize)>, exact: bool) {
+        let (mut reader, mut out) = (Reader::new(text), vec![T::default()]);
+        let got = reader.grid(&mut out, usize::MAX);
+        let shown = String::from_utf8_lossy(text);
+        let Some(lengths) = got else {
+            assert!(want.is_none() || !exact, "{shown}");
+            assert_eq!((reader.offset(), out.len()), (0, 1), "{shown}");
+            return;
+        };
+        let (want_lengths, numbers, end) = want.unwrap_or_else(|| panic!("accepted {shown}"));
+        assert_eq!((&lengths, reader.offset()), (want_lengths, *end), "{shown}");
+        for (got, want) in out[1..].iter().zip(numbers) {
+            let got: f64 = (*got).into();
+            assert!(
+                got == *want || got.is_nan() && want.is_nan() || got == f64::from(*want as f32),
+                "{shown}"
+            );
+        }
+        assert_eq!(out.len() - 1, numbers.len(), "{shown}");
+    }
+    let both = |text: &[u8]| {
+        let (mut reader, mut lengths, mut numbers) = (Reader::new(text), Vec::new(), Vec::new());
+        let want = (reader.peek() == Ok(Kind::Array))
+            .then(|| slowly(&mut reader, 0, &mut lengths, &mut numbers))
+            .flatten()
+            .map(|()| (lengths, numbers, reader.offset()));
+        check::<f64>(text, want.as_ref(), true);
+        check::<f32>(text, want.as_ref(), false);
+        check::<i32>(text, want.as_ref(), false);
+        want.is_some()
+    };
+    let sound = [
+        "[1]",
+        "[[1, 2], [3, 4]]",
+        "[[[1,2,3],[4,5,6]],[[7,8,9],[10,11,12]]] , [",
+        " [\n  [0.5, -1.25e-3],\n  [-0, 1234567.5] ]",
+        "[null, NaN, -Infinity, 12345678901234567890]",
+        "[-1.0000000000000000000001,  0.123456789012345678901234]",
+        "[[255],[0],[17]]",
+    ];
+    let other =
+        ["[]", "[[]]", "[[1],2]", "[1,[2]]", "[[1,2],[3]]", "[[1],[]]", "[1,]", "[\"1\"]", "[true]", "[1"];
+    for text in sound {
+        assert!(both(text.as_bytes()), "{text}");
+    }
+    for text in other {
+        assert!(!both(text.as_bytes()), "{text}");
+    }
+    // Every way to damage one byte, and a few to damage more, far from the end of the text and near it.
+    let alphabet = b"[],. -+0123456789eENn\n\"\xff";
+    let mut state = 5;
+    for text in sound {
+        for tail in ["", ", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]"] {
+            for at in 0..text.len() {
+                for &byte in alphabet {
+                    let mut damaged = [text, tail].concat().into_bytes();
+                    damaged[at] = byte;
+                    both(&damaged);
+                    let second = random(&mut state) as usize % text.len();
+                    damaged[second] = alphabet[random(&mut state) as usize % alphabet.len()];
+                    both(&damaged);
+                }
+            }
+        }
+    }
+    // More than there may be, and more levels than anybody has.
+    let mut out = vec![1.0];
+    assert_eq!(Reader::new(b"[2, 3, 4]").grid(&mut out, 3), None);
+    assert_eq!(Reader::new(b"[2, 3, 4]").grid(&mut out, 4), Some(vec![3]));
+    let deep = format!("{}1{}", "[".repeat(20), "]".repeat(20));
+    assert_eq!(Reader::new(deep.as_bytes()).grid(&mut out, 9), None);
+}
+
+#[test]
+fn a_grid_rounds_each_number_once() {
+    fn check<T: Element + std::str::FromStr + PartialEq + std::fmt::Debug>(
+        texts: &[String],
+        separator: &str,
+    ) {
+        let rows: Vec<String> = texts.chunks(3).map(|it| format!("[{}]", it.join(separator))).collect();
+        let text = format!("[{}]", rows.join(separator));
+        let mut out = Vec::<T>::new();
+        let lengths = Reader::new(text.as_bytes()).grid(&mut out, usize::MAX);
+        assert_eq!(lengths, Some(vec![texts.len() / 3, 3]));
+        for (text, got) in texts.iter().zip(out) {
+            assert_eq!(text.parse().ok(), Some(got), "{text}");
+        }
+    }
+    let mut state = 0x1234_5678_9abc_def1;
+    for round in 0..40 {
+        let separator = if round % 2 == 0 { ", " } else { "," };
+        let (mut texts, mut integers) = (Vec::new(), Vec::new());
+        while texts.len() < 300 {
+            let bits = random(&mut state);
+            let unit = (bits >> 11) as f64 / (1_u64 << 53) as f64;
+            let digits = (random(&mut state) % 25) as usize;
+            let sign = if bits & 1 == 0 { "" } else { "-" };
+            let half = f64::midpoint(f64::from(unit as f32), f64::from((unit as f32).next_up()));
+            for text in [
+                format!("{unit:.digits$}"),
+                format!("{:.digits$}", unit * 1e4),
+                format!("{unit}"),
+                format!("{half}"),
+                format!("{:e}", unit * 1e-3),
+                format!("{}.{:0digits$}", bits % 10, random(&mut state) >> (bits % 60)),
+            ] {
+                texts.push(format!("{sign}{text}"));
+                integers.push(format!("{sign}{}", (bits >> 1) >> (random(&mut state) % 63)));
+            }
+        }
+        check::<f64>(&texts, separator);
+        check::<f32>(&texts, separator);
+        check::<i64>(&integers, separator);
+    }
+}
+
+#[test]
+fn numbers_of_any_kind_stay_integers_as_long_as_they_can() {
+    let read = |text: &str, mut numbers: Numbers| {
+        let lengths = Reader::new(text.as_bytes()).grid_of_any(&mut numbers, usize::MAX);
+        (lengths, numbers)
+    };
+    let integers = |it: &[i64]| Numbers::Integers(it.to_vec());
+    let floats = |it: &[f64]| Numbers::Floats(it.to_vec());
+    assert_eq!(read("[1, 2]", integers(&[])), (Some(vec![2]), integers(&[1, 2])));
+    assert_eq!(read("[1, 2.5]", integers(&[7])), (Some(vec![2]), floats(&[7.0, 1.0, 2.5])));
+    assert_eq!(read("[0.5, 2]", integers(&[])), (Some(vec![2]), floats(&[0.5, 2.0])));
+    assert_eq!(read("[3]", floats(&[0.5])), (Some(vec![1]), floats(&[0.5, 3.0])));
+    // What a double does not hold cannot become one.
+    assert_eq!(
+        read("[9007199254740993]", integers(&[])),
+        (Some(vec![1]), integers(&[9_007_199_254_740_993]))
+    );
+    assert_eq!(read("[9007199254740993, 0.5]", integers(&[1])), (None, integers(&[1])));
+}
+
+#[test]
+fn many_numbers_are_written_as_one_by_one() {
+    fn check<T: Digits>(values: &[T], push: impl Fn(&mut Vec<u8>, T)) {
+        let (mut want, mut got) = (Vec::new(), Vec::new());
+        for &value in values {
+            push(&mut want, value);
+            want.push(b',');
+            push_nested(&mut got, &[], &[value], NonFinite::Tokens);
+            got.push(b',');
+        }
+        let text = String::from_utf8(want).unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), text);
+        let mut list = Vec::new();
+        push_nested(&mut list, &[values.len()], values, NonFinite::Tokens);
+        assert_eq!(String::from_utf8(list).unwrap(), format!("[{}]", text.trim_end_matches(',')));
+    }
+    let mut state = 3;
+    let bits: Vec<u64> = (0..10_000).map(|_| random(&mut state)).collect();
+    // Of any magnitude; of those that are not by zmij; with few digits.
+    let wide = bits.iter().map(|&it| f64::from_bits(it));
+    let usual = bits.iter().map(|&it| f64::from_bits(it >> 12 | (1012 + it % 70) << 52));
+    let short = bits.iter().map(|&it| (it >> 40) as f64 / 10_f64.powi((it % 9) as i32));
+    let special =
+        [0.0, -0.0, 1.0, 0.5, -1.5, f64::NAN, f64::INFINITY, f64::MAX, f64::MIN_POSITIVE, 9.999_999];
+    let doubles: Vec<f64> = wide.chain(usual).chain(short).chain(special).collect();
+    check(&doubles, |out, it| push_f64(out, it, NonFinite::Tokens));
+    let wide = bits.iter().map(|&it| f32::from_bits(it as u32));
+    let singles: Vec<f32> = wide.chain(doubles.iter().map(|&it| it as f32)).collect();
+    check(&singles, |out, it| push_f32(out, it, NonFinite::Tokens));
+    let integers: Vec<i64> = bits.iter().map(|&it| it as i64 >> (it % 64)).chain([i64::MIN, 0]).collect();
+    check(&integers, push_i64);
+    check(&bits.iter().map(|&it| it >> (it % 64)).collect::<Vec<u64>>(), push_u64);
+    check(&(0..=u8::MAX).collect::<Vec<u8>>(), |out, it| push_u64(out, it.into()));
+    check(&(i8::MIN..=i8::MAX).collect::<Vec<i8>>(), |out, it| push_i64(out, it.into()));
+
+    let nested = |shape: &[usize]| {
+        let mut out = b"x".to_vec();
+        let values: Vec<u16> = (0..elements(shape) as u16).collect();
+        push_nested(&mut out, shape, &values, NonFinite::Null);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(nested(&[]), "x0");
+    assert_eq!(nested(&[2, 2, 1]), "x[[[0],[1]],[[2],[3]]]");
+    assert_eq!([nested(&[0]), nested(&[2, 0]), nested(&[0, 2])], ["x[]", "x[[],[]]", "x[]"]);
+    assert_eq!(nested(&[0, usize::MAX, usize::MAX]), "x[]");
+}

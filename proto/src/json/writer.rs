@@ -11,7 +11,7 @@ pub enum NonFinite {
 
 impl NonFinite {
     #[cold]
-    fn text(self, value: f64) -> &'static str {
+    pub(super) fn text(self, value: f64) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Tokens if value.is_nan() => "NaN",

@@ -20,8 +20,23 @@ pub struct InferenceService {
     pub namespace: String,
     /// Where its document begins.
     pub at: Position,
+    /// The annotation `serving.weir.dev/propagate-headers`: headers that travel beside those of traces.
+    pub propagate_headers: Option<Annotation>,
+    /// The annotation `serving.weir.dev/drop-headers`: headers that do not travel.
+    pub drop_headers: Option<Annotation>,
     /// The default revision first, then the canaries; the weights sum to 100.
     pub revisions: Vec<Revision>,
+}
+
+/// An annotation of Weir's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// Its whole name.
+    pub name: &'static str,
+    /// What it says.
+    pub value: String,
+    /// Where it is written.
+    pub at: Position,
 }
 
 /// One version of a service, with a share of its traffic.

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{InferenceService, v1alpha2, v1beta1};
-use crate::document::{self, Fields, Node, Problems, excerpt};
+use super::{Annotation, InferenceService, v1alpha2, v1beta1};
+use crate::document::{self, Fields, Node, Problems, Value, excerpt};
 
 const KIND: &str = "InferenceService";
 const BETA: [&str; 2] = ["serving.kserve.io/v1beta1", "serving.kubeflow.org/v1beta1"];
 const ALPHA: [&str; 2] = ["serving.kserve.io/v1alpha2", "serving.kubeflow.org/v1alpha2"];
+
+/// How Weir's own annotations begin.
+const OWN: &str = "serving.weir.dev/";
+const ANNOTATIONS: [&str; 2] = ["serving.weir.dev/propagate-headers", "serving.weir.dev/drop-headers"];
 
 const MAX_LABEL: usize = 63;
 
@@ -84,14 +88,24 @@ impl Services {
         fields.accepted(&["metadata", "spec", "status"]);
         let (Some(version), Some(kind)) = head else { return fields.finish() };
         let Some(form) = form(&fields, version, kind) else { return };
-        let name = fields.required_fields("metadata").and_then(|it| self.name(it));
+        let metadata = fields.required_fields("metadata");
+        let [propagate_headers, drop_headers] = metadata.as_ref().map(annotations).unwrap_or_default();
+        let name = metadata.and_then(|it| self.name(it));
         let revisions = fields.required_fields("spec").and_then(|spec| match form {
             Form::Beta => v1beta1::revisions(spec),
             Form::Alpha => v1alpha2::revisions(spec),
         });
         fields.finish();
         if let (Some((namespace, name)), Some(revisions)) = (name, revisions) {
-            self.read.push(InferenceService { name, namespace, at: node.at, revisions });
+            let at = node.at;
+            self.read.push(InferenceService {
+                name,
+                namespace,
+                at,
+                propagate_headers,
+                drop_headers,
+                revisions,
+            });
         }
     }
 
@@ -114,6 +128,26 @@ impl Services {
         self.lines.insert(key.clone(), at.line);
         Some(key)
     }
+}
+
+/// Reads Weir's own annotations, in the order of [`ANNOTATIONS`]; everybody else's are not looked at.
+fn annotations(metadata: &Fields<'_>) -> [Option<Annotation>; 2] {
+    let mut found = [None, None];
+    let Some(Value::Map(entries)) = metadata.node("annotations").map(|it| &it.value) else { return found };
+    for entry in entries.iter().filter(|it| it.key.starts_with(OWN)) {
+        let problem = match (ANNOTATIONS.iter().position(|it| *it == entry.key), entry.value.as_str()) {
+            (Some(at), Some(value)) => {
+                let (name, value) = (ANNOTATIONS[at], value.to_owned());
+                found[at] = Some(Annotation { name, value, at: entry.value.at });
+                continue;
+            }
+            (Some(_), None) => format!("expected a string, met {}", entry.value.kind()),
+            (None, _) => format!("unknown annotation; known are `{}`", ANNOTATIONS.join("`, `")),
+        };
+        let path = format!("{}.{}", metadata.path_of("annotations"), excerpt(&entry.key));
+        metadata.problems().error(entry.value.at, path, problem);
+    }
+    found
 }
 
 /// Reads a name that has to be there and to be a label after RFC 1123, as names in Kubernetes are.

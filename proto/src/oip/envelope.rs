@@ -47,6 +47,7 @@ pub fn envelope(body: &Bytes) -> Result<Envelope, Error> {
 
 /// The most tensors, and the most parameters, that a message may have: each takes two bytes there and hundreds here.
 const MANY: usize = 1 << 14;
+const PARAMETERS: u64 = 4;
 const INPUTS: u64 = 5;
 const OUTPUTS: u64 = 6;
 const RAW: u64 = 7;
@@ -56,45 +57,128 @@ const RAW: u64 = 7;
 ///
 /// # Errors
 /// `TooLarge` for what is over a limit, `InvalidInput` when the bytes are not a protobuf message.
-pub(super) fn check(body: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
-    const CONTENTS: u64 = 5;
-    const BYTES_CONTENTS: u64 = 8;
-    let (mut many, mut strings) = (0_usize, 0_usize);
+pub(super) fn check_request(body: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
+    let mut count = Count::default();
     let mut fields = Fields(body);
     while let Some((number, value)) = fields.next()? {
-        if matches!(number, 4 | INPUTS | OUTPUTS | RAW) {
-            many += 1;
+        match number {
+            INPUTS => count.tensor(value)?,
+            OUTPUTS => count.requested(value)?,
+            PARAMETERS | RAW => count.many += 1,
+            _ => {}
         }
-        if number == INPUTS || number == OUTPUTS {
-            let parameters = if number == INPUTS { 4 } else { 2 };
-            let mut tensor = Fields(value);
-            while let Some((field, value)) = tensor.next()? {
-                many += usize::from(field == parameters);
-                if number == INPUTS && field == CONTENTS {
-                    let mut contents = Fields(value);
-                    while let Some((field, _)) = contents.next()? {
-                        strings += usize::from(field == BYTES_CONTENTS);
-                    }
+    }
+    count.check(limits)
+}
+
+/// The same for an encoded answer, which has its raw contents where a request has its outputs.
+pub(super) fn check_response(body: &[u8]) -> Result<(), Error> {
+    let mut count = Count::default();
+    let mut fields = Fields(body);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            INPUTS => count.tensor(value)?,
+            PARAMETERS | OUTPUTS => count.many += 1,
+            _ => {}
+        }
+    }
+    count.check(&DecodeLimits::default())
+}
+
+/// What a message would be decoded to.
+#[derive(Default)]
+struct Count {
+    /// Tensors and parameters.
+    many: usize,
+    /// Elements of `BYTES`.
+    strings: usize,
+}
+
+impl Count {
+    /// Counts an input, or an output of an answer: their fields are the same.
+    fn tensor(&mut self, tensor: &[u8]) -> Result<(), Error> {
+        const CONTENTS: u64 = 5;
+        const BYTES_CONTENTS: u64 = 8;
+        self.many += 1;
+        let mut fields = Fields(tensor);
+        while let Some((field, value)) = fields.next()? {
+            self.many += usize::from(field == PARAMETERS);
+            if field == CONTENTS {
+                let mut contents = Fields(value);
+                while let Some((field, _)) = contents.next()? {
+                    self.strings += usize::from(field == BYTES_CONTENTS);
                 }
             }
         }
+        Ok(())
     }
-    if many > MANY {
-        let message = format!("the message has {many} tensors and parameters, the limit is {MANY}");
-        return Err(Error::new(Code::TooLarge, message));
+
+    /// Counts an output that a request asks for.
+    fn requested(&mut self, output: &[u8]) -> Result<(), Error> {
+        self.many += 1;
+        let mut fields = Fields(output);
+        while let Some((field, _)) = fields.next()? {
+            self.many += usize::from(field == 2);
+        }
+        Ok(())
     }
-    if strings > limits.elements {
-        let message = format!("the inputs have {strings} elements, the limit is {}", limits.elements);
-        return Err(Error::new(Code::TooLarge, message));
+
+    fn check(&self, limits: &DecodeLimits) -> Result<(), Error> {
+        let (many, strings) = (self.many, self.strings);
+        if many > MANY {
+            let message = format!("the message has {many} tensors and parameters, the limit is {MANY}");
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        if strings > limits.strings() {
+            let message = format!("the tensors have {strings} strings, the limit is {}", limits.strings());
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        Ok(())
+    }
+}
+
+/// Checks runs of numbers, before anything is allocated for them: an integer of one byte there takes eight here. Where the whole
+/// message is short nothing is looked at.
+///
+/// # Errors
+/// As for [`check_request`].
+pub(super) fn check_runs(body: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
+    if body.len() <= limits.elements {
+        return Ok(());
+    }
+    let mut fields = Fields(body);
+    while let Some((number, value)) = fields.next()? {
+        let mut input = Fields(if number == INPUTS { value } else { &[] });
+        while let Some((field, value)) = input.next()? {
+            let mut contents = Fields(if field == 5 { value } else { &[] });
+            while let Some((field, value)) = contents.next()? {
+                check_run(field, value, limits)?;
+            }
+        }
     }
     Ok(())
 }
 
+fn check_run(field: u64, value: &[u8], limits: &DecodeLimits) -> Result<(), Error> {
+    let count = match field {
+        // Booleans and integers: the last byte of each is below 128.
+        1..=5 if value.len() > limits.elements => value.iter().filter(|it| **it < 0x80).count(),
+        6 => value.len() / 4,
+        7 => value.len() / 8,
+        _ => 0,
+    };
+    if count <= limits.elements {
+        return Ok(());
+    }
+    let message = format!("an input has {count} elements, the limit is {}", limits.elements);
+    Err(Error::new(Code::TooLarge, message))
+}
+
 /// The length-delimited fields of a message, in order; other fields are passed over.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    fn next(&mut self) -> Result<Option<(u64, &'a [u8])>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &'a [u8])>, Error> {
         while !self.0.is_empty() {
             let tag = decode_varint(&mut self.0).map_err(|_| broken())?;
             let length = match tag & 7 {
@@ -121,5 +205,5 @@ impl<'a> Fields<'a> {
 }
 
 fn broken() -> Error {
-    Error::invalid("not an inference.ModelInferRequest: the message is cut short or malformed")
+    Error::invalid("not a message of the Open Inference Protocol: it is cut short or malformed")
 }

@@ -11,12 +11,13 @@ use crate::generated::inference::{
     model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
     model_infer_response::InferOutputTensor,
 };
-use crate::tensor::elements;
+use crate::tensor::{check_rank, elements};
 use crate::{
     Code, Data, DataType, DecodeLimits, Error, InferRequest, InferResponse, Parameter, Parameters,
     RequestedOutput, Tensor,
 };
 
+pub(crate) use envelope::Fields;
 pub use envelope::{Envelope, envelope};
 
 /// Where a message keeps its numbers.
@@ -33,7 +34,8 @@ pub enum Contents {
 /// # Errors
 /// `InvalidInput` telling the input, what was met and what was expected; `TooLarge` for what is over a limit.
 pub fn decode_request(body: Bytes, limits: &DecodeLimits) -> Result<InferRequest, Error> {
-    envelope::check(&body, limits)?;
+    envelope::check_request(&body, limits)?;
+    envelope::check_runs(&body, limits)?;
     let message = ModelInferRequest::decode(body)
         .map_err(|error| Error::invalid(format!("not an inference.ModelInferRequest: {error}")))?;
     request_of(message, limits)
@@ -44,10 +46,11 @@ pub fn decode_request(body: Bytes, limits: &DecodeLimits) -> Result<InferRequest
 /// # Errors
 /// `Upstream` when the bytes are not such a message.
 pub fn decode_response(body: Bytes) -> Result<InferResponse, Error> {
+    let upstream = |error: Error| Error::new(Code::Upstream, error.message);
+    envelope::check_response(&body).map_err(upstream)?;
     let message = ModelInferResponse::decode(body).map_err(|error| {
         Error::new(Code::Upstream, format!("not an inference.ModelInferResponse: {error}"))
     })?;
-    let upstream = |error: Error| Error::new(Code::Upstream, error.message);
     let (outputs, raws) = (message.outputs.len(), message.raw_output_contents.len());
     if raws > 0 && raws != outputs {
         return Err(upstream(Error::invalid(format!("{raws} raw contents for {outputs} outputs"))));
@@ -135,14 +138,17 @@ fn request_of(message: ModelInferRequest, limits: &DecodeLimits) -> Result<Infer
         )));
     }
     let raw = raw_of(message.raw_input_contents, inputs);
-    let inputs = message
-        .inputs
-        .into_iter()
-        .zip(raw)
-        .map(|(it, raw)| tensor(it.name, &it.datatype, &it.shape, it.parameters, it.contents, raw));
-    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-    for input in &inputs {
-        limits.check_elements(&input.name, input.data.len())?;
+    let mut inputs = Vec::with_capacity(message.inputs.len());
+    let mut limits = *limits;
+    for (it, raw) in message.inputs.into_iter().zip(raw) {
+        // What a shape claims beyond memory, `tensor` refuses in its own words.
+        if let (Ok(datatype), Some(count)) = (DataType::parse(&it.datatype), claimed(&it.shape)) {
+            limits.check_tensor(&it.name, count, datatype)?;
+        }
+        let input = tensor(it.name, &it.datatype, &it.shape, it.parameters, it.contents, raw)?;
+        limits.check_tensor(&input.name, input.data.len(), input.data.datatype())?;
+        limits.spend(&input.data);
+        inputs.push(input);
     }
     Ok(InferRequest {
         inputs,
@@ -154,6 +160,11 @@ fn request_of(message: ModelInferRequest, limits: &DecodeLimits) -> Result<Infer
             .map(|it| RequestedOutput { name: it.name, parameters: parameters_of(it.parameters) })
             .collect(),
     })
+}
+
+/// How many elements a shape claims.
+fn claimed(shape: &[i64]) -> Option<usize> {
+    shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(usize::try_from(size).ok()?))
 }
 
 /// One raw entry a tensor, or none for any.
@@ -172,6 +183,7 @@ fn tensor(
     raw: Option<Bytes>,
 ) -> Result<Tensor, Error> {
     let datatype = DataType::parse(datatype)?;
+    check_rank(&name, shape.len())?;
     let sizes: Option<Vec<usize>> = shape.iter().map(|&size| usize::try_from(size).ok()).collect();
     let sizes = sizes.ok_or_else(|| {
         Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {shape:?}"))
@@ -276,6 +288,27 @@ fn parameters_to(parameters: Parameters) -> ParameterMap {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_a_message_would_take_is_limited_before_it_is_decoded() {
+        let limits = DecodeLimits { elements: 16, ..DecodeLimits::default() };
+        let code = |contents: InferTensorContents, shape: i64, datatype: &str| {
+            let mut input = InferInputTensor::default();
+            (input.shape, input.datatype) = (vec![shape], datatype.to_owned());
+            input.contents = Some(contents);
+            let message = ModelInferRequest { inputs: vec![input], ..ModelInferRequest::default() };
+            super::decode_request(message.encode_to_vec().into(), &limits).map(|_| ()).map_err(|it| it.code)
+        };
+        let integers = |count| InferTensorContents { int64_contents: vec![7; count], ..Default::default() };
+        let floats = |count| InferTensorContents { fp32_contents: vec![7.0; count], ..Default::default() };
+        let strings =
+            |count| InferTensorContents { bytes_contents: vec![Bytes::new(); count], ..Default::default() };
+        assert_eq!(code(integers(16), 16, "INT64"), Ok(()));
+        assert_eq!(code(integers(17), 17, "INT64"), Err(Code::TooLarge));
+        assert_eq!(code(floats(17), 17, "FP32"), Err(Code::TooLarge));
+        assert_eq!(code(strings(2), 2, "BYTES"), Ok(()));
+        assert_eq!(code(strings(3), 3, "BYTES"), Err(Code::TooLarge));
+    }
+
     fn decode_request(body: Bytes) -> Result<InferRequest, Error> {
         super::decode_request(body, &DecodeLimits::default())
     }
@@ -343,5 +376,20 @@ mod tests {
             "contents field must not be specified when using raw_input_contents for input 'b' for model 'm'",
         );
         check(&|it| it.raw_input_contents.clear(), "input `a` has 0 values, its shape [2] needs 2");
+    }
+
+    #[test]
+    fn an_answer_that_costs_more_than_it_says_is_refused() {
+        let outputs =
+            vec![Tensor { shape: vec![1; 65], ..Tensor::new("y", [1], Data::Int8(vec![7].into())) }];
+        let deep = encode_response(InferResponse { outputs, ..Default::default() }, Contents::Raw);
+        let error = decode_response(deep).unwrap_err();
+        assert_eq!(
+            (error.code, &*error.message),
+            (Code::Upstream, "input `y` has a shape of 65 sizes or more, the limit is 64")
+        );
+        // Each two bytes is a tensor without anything.
+        let many = decode_response([0x2a, 0].repeat(1 << 15).into()).unwrap_err();
+        assert_eq!(many.message, "the message has 32768 tensors and parameters, the limit is 16384");
     }
 }

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::met;
-use crate::json::{self, Kind, Reader};
+use crate::json::{self, Kind, Number, Numbers, Reader};
 use crate::{Buffer, Data, DecodeLimits, Error, Parameters, Tensor};
 
 /// Returns whether the reader stands before `{"b64": "..."}`: bytes, written as TensorFlow Serving does.
@@ -28,21 +28,21 @@ pub(crate) fn is_base64(reader: &Reader<'_>) -> bool {
 /// Gathers nested lists into flat leaves and the shape they all must have.
 pub(super) struct Collector {
     shape: Vec<usize>,
+    /// How many of `shape` the caller counts.
+    outside: usize,
     /// How many of `shape` are known: the first leaf settles the rest.
     settled: bool,
     leaves: Leaves,
     /// The most leaves there may be.
     max: usize,
+    max_strings: usize,
 }
 
 #[derive(Default)]
 enum Leaves {
     #[default]
     None,
-    /// Numbers, and whether every one was written as an integer that a double holds exactly.
-    Numbers(Vec<f64>, bool),
-    /// Integers of which one is beyond 2^53.
-    Wide(Vec<i64>),
+    Numbers(Numbers),
     Strings(Vec<Bytes>),
     Booleans(Vec<u8>),
 }
@@ -51,8 +51,7 @@ impl Leaves {
     fn len(&self) -> usize {
         match self {
             Self::None => 0,
-            Self::Numbers(it, _) => it.len(),
-            Self::Wide(it) => it.len(),
+            Self::Numbers(it) => it.len(),
             Self::Strings(it) => it.len(),
             Self::Booleans(it) => it.len(),
         }
@@ -62,12 +61,24 @@ impl Leaves {
 impl Collector {
     /// A collector of one tensor.
     pub(super) fn new(limits: &DecodeLimits) -> Self {
-        Self { shape: Vec::new(), settled: false, leaves: Leaves::None, max: limits.elements }
+        Self {
+            shape: Vec::new(),
+            outside: 0,
+            settled: false,
+            leaves: Leaves::None,
+            max: limits.elements,
+            max_strings: limits.strings(),
+        }
     }
 
     /// A collector for one key of object rows: the first dimension is counted by the caller.
     pub(super) fn rows(limits: &DecodeLimits) -> Self {
-        Self { shape: vec![0], ..Self::new(limits) }
+        Self { shape: vec![0], outside: 1, ..Self::new(limits) }
+    }
+
+    /// How many strings it holds.
+    pub(super) fn strings(&self) -> usize {
+        if let Leaves::Strings(strings) = &self.leaves { strings.len() } else { 0 }
     }
 
     /// Says how many rows there were, where they were counted outside.
@@ -78,6 +89,8 @@ impl Collector {
     /// Reads one value, nested `depth` lists deep.
     pub(super) fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Error> {
         match reader.peek()? {
+            // Only the outermost list is tried as a grid, so that no number is read more than twice.
+            Kind::Array if depth == self.outside && self.grid(reader) => Ok(()),
             Kind::Array => self.list(reader, depth),
             kind => {
                 if !self.settled {
@@ -90,6 +103,31 @@ impl Collector {
         }
     }
 
+    /// Reads a list of numbers in one go. Returns false, and reads nothing, when it is something else, or not like those
+    /// before.
+    fn grid(&mut self, reader: &mut Reader<'_>) -> bool {
+        let mut none = Numbers::Integers(Vec::new());
+        let numbers = match &mut self.leaves {
+            Leaves::None => &mut none,
+            Leaves::Numbers(numbers) => numbers,
+            Leaves::Strings(_) | Leaves::Booleans(_) => return false,
+        };
+        let (before, mark) = (numbers.len(), reader.clone());
+        let Some(lengths) = reader.grid_of_any(numbers, self.max) else { return false };
+        if !self.settled {
+            self.settled = true;
+            self.shape.extend(lengths);
+        } else if self.shape[self.outside..] != lengths {
+            numbers.truncate(before);
+            *reader = mark;
+            return false;
+        }
+        if let Leaves::None = self.leaves {
+            self.leaves = Leaves::Numbers(none);
+        }
+        true
+    }
+
     fn list(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Error> {
         if !self.settled {
             self.shape.push(0);
@@ -100,12 +138,13 @@ impl Collector {
         reader.begin_array()?;
         let mut count = 0;
         let mut closed = false;
-        // The innermost lists of a settled shape hold most of the bytes: they are read in the reader's tight loop.
-        if let (Leaves::Numbers(numbers, whole), true) = (&mut self.leaves, depth + 1 == self.shape.len()) {
+        // The innermost lists of a settled shape hold most of the bytes: they are read in the reader's tight loops.
+        if let (Leaves::Numbers(numbers), true) = (&mut self.leaves, depth + 1 == self.shape.len()) {
             let before = numbers.len();
-            let run = reader.numbers(numbers)?;
-            *whole &= run.integers;
-            closed = run.closed;
+            closed = match numbers {
+                Numbers::Integers(integers) => reader.integers(integers)?,
+                Numbers::Floats(floats) => reader.numbers(floats)?.closed,
+            };
             count = numbers.len() - before;
             if numbers.len() > self.max {
                 return Err(too_many(self.max));
@@ -138,7 +177,7 @@ impl Collector {
     fn leaf(&mut self, reader: &mut Reader<'_>, kind: Kind) -> Result<(), Error> {
         if matches!(self.leaves, Leaves::None) {
             self.leaves = match kind {
-                Kind::Number | Kind::Null => Leaves::Numbers(Vec::new(), true),
+                Kind::Number | Kind::Null => Leaves::Numbers(Numbers::Integers(Vec::new())),
                 Kind::String => Leaves::Strings(Vec::new()),
                 Kind::Object if is_base64(reader) => Leaves::Strings(Vec::new()),
                 Kind::Bool => Leaves::Booleans(Vec::new()),
@@ -147,47 +186,34 @@ impl Collector {
                 }
             };
         }
-        if self.leaves.len() >= self.max {
-            return Err(too_many(self.max));
+        let max = if matches!(self.leaves, Leaves::Strings(_)) { self.max_strings } else { self.max };
+        if self.leaves.len() >= max {
+            return Err(too_many(max));
         }
         match (&mut self.leaves, kind) {
-            (Leaves::Numbers(numbers, whole), Kind::Number) => match reader.number()? {
-                json::Number::Int(v) if v.unsigned_abs() <= 1 << 53 => numbers.push(v as f64),
-                json::Number::Int(v) if *whole => {
-                    let mut wide: Vec<i64> = numbers.iter().map(|&v| v as i64).collect();
-                    wide.push(v);
-                    self.leaves = Leaves::Wide(wide);
-                }
-                json::Number::Int(v) => numbers.push(v as f64),
-                json::Number::Uint(v) => {
-                    *whole = false;
-                    numbers.push(v as f64);
-                }
-                json::Number::Float(v) => {
-                    *whole = false;
-                    numbers.push(v);
+            (Leaves::Numbers(numbers), Kind::Number) => match (reader.number()?, numbers) {
+                (Number::Int(value), Numbers::Integers(integers)) => integers.push(value),
+                (number, numbers) => {
+                    let floats = numbers.floats().ok_or_else(|| {
+                        Error::invalid("integers beyond 2^53 stand beside numbers that are not integers")
+                    })?;
+                    floats.push(number.as_f64());
                 }
             },
-            (Leaves::Wide(numbers), Kind::Number) => match reader.number()? {
-                json::Number::Int(v) => numbers.push(v),
-                json::Number::Uint(_) | json::Number::Float(_) => {
-                    return Err(Error::invalid(
-                        "integers beyond 2^53 stand beside numbers that are not integers",
-                    ));
+            (Leaves::Numbers(numbers), Kind::Null) => match numbers.floats() {
+                // As with pandas, a missing number is NaN.
+                Some(floats) => {
+                    reader.null()?;
+                    floats.push(f64::NAN);
                 }
+                None => return Err(unexpected(reader, kind, "a number")),
             },
-            // As with pandas, a missing number is NaN.
-            (Leaves::Numbers(numbers, whole), Kind::Null) => {
-                reader.null()?;
-                *whole = false;
-                numbers.push(f64::NAN);
-            }
             (Leaves::Strings(strings), Kind::String) => {
                 strings.push(Bytes::copy_from_slice(reader.string()?.as_bytes()));
             }
             (Leaves::Strings(strings), Kind::Object) if is_base64(reader) => strings.push(base64(reader)?),
             (Leaves::Booleans(booleans), Kind::Bool) => booleans.push(u8::from(reader.boolean()?)),
-            (Leaves::Numbers(..) | Leaves::Wide(_), _) => return Err(unexpected(reader, kind, "a number")),
+            (Leaves::Numbers(_), _) => return Err(unexpected(reader, kind, "a number")),
             (Leaves::Strings(_), _) => return Err(unexpected(reader, kind, "a string")),
             (Leaves::Booleans(_), _) => return Err(unexpected(reader, kind, "a boolean")),
             (Leaves::None, _) => unreachable!("leaves are settled above"),
@@ -198,11 +224,8 @@ impl Collector {
     pub(super) fn finish(self, name: &str) -> Result<Tensor, Error> {
         let data = match self.leaves {
             Leaves::None => Data::Fp64(Vec::new().into()),
-            Leaves::Numbers(numbers, true) => {
-                Data::Int64(numbers.iter().map(|&v| v as i64).collect::<Vec<_>>().into())
-            }
-            Leaves::Numbers(numbers, false) => Data::Fp64(numbers.into()),
-            Leaves::Wide(numbers) => Data::Int64(numbers.into()),
+            Leaves::Numbers(Numbers::Integers(integers)) => Data::Int64(integers.into()),
+            Leaves::Numbers(Numbers::Floats(floats)) => Data::Fp64(floats.into()),
             Leaves::Strings(strings) => Data::Bytes(strings),
             Leaves::Booleans(booleans) => Data::Bool(Buffer::from(booleans)),
         };
@@ -217,7 +240,7 @@ impl Collector {
     }
 }
 
-fn too_many(max: usize) -> Error {
+pub(super) fn too_many(max: usize) -> Error {
     Error::new(crate::Code::TooLarge, format!("a tensor has more than {max} elements, which is the limit"))
 }
 

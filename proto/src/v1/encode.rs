@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::element::{BytesStyle, Style, element};
+use crate::element::{BytesStyle, Style, element, nested};
 use crate::json::{self, NonFinite};
 use crate::{Code, Error, Form, InferResponse, Layout, Method, Tensor};
 
@@ -110,22 +110,9 @@ impl Writer {
         self.nested(tensor, &tensor.shape, 0).map(|_| ())
     }
 
-    /// Writes the elements from `at` on as lists nested by `shape`; returns the element after the last.
     fn nested(&mut self, tensor: &Tensor, shape: &[usize], at: usize) -> Result<usize, Error> {
-        let Some((&size, inner)) = shape.split_first() else {
-            self.element(tensor, at)?;
-            return Ok(at + 1);
-        };
-        self.out.push(b'[');
-        let mut at = at;
-        for index in 0..size {
-            if index > 0 {
-                self.out.push(b',');
-            }
-            at = self.nested(tensor, inner, at)?;
-        }
-        self.out.push(b']');
-        Ok(at)
+        let style = self.style(tensor);
+        nested(&mut self.out, tensor, shape, at, style)
     }
 
     fn row_objects(&mut self, outputs: &[Tensor]) -> Result<(), Error> {
@@ -158,9 +145,14 @@ impl Writer {
     }
 
     fn element(&mut self, tensor: &Tensor, at: usize) -> Result<(), Error> {
+        let style = self.style(tensor);
+        element(&mut self.out, tensor, at, style)
+    }
+
+    fn style(&self, tensor: &Tensor) -> Style {
         let bytes =
             if tensor.name.ends_with("_bytes") { BytesStyle::Base64 } else { BytesStyle::TextOrBase64 };
-        element(&mut self.out, tensor, at, Style { non_finite: self.non_finite, bytes })
+        Style { non_finite: self.non_finite, bytes }
     }
 }
 

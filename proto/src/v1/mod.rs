@@ -274,7 +274,7 @@ mod tests {
             "ragged rows: a value nested 1 lists deep where the first is 1 deep",
         );
         refuse(
-            r#"{"instances": [[1, "abc"]]}"#,
+            r#"{"instances": [[1, "abc"], ["abc", 1]]}"#,
             "expected a number as in the values before, met the string `abc`",
         );
         refuse(r#"{"instances": [{"a": 1}, {"b": 1}]}"#, "row 1 has the key `b`, which row 0 has not");
@@ -368,6 +368,10 @@ mod tests {
         ] {
             assert_eq!(decode(text).unwrap_err(), message);
         }
+        assert_eq!(
+            decode(r#"{"examples": [{}], "context": {"c": 5, "c": 6}}"#).unwrap_err(),
+            "`context` has the key `c` twice"
+        );
         let labels = Tensor::strings("classes", [1, 2], vec!["cat".into(), "dog".into()]);
         let scores = Tensor::fp64("scores", [1, 2], vec![0.75, 0.25]);
         let response = InferResponse { outputs: vec![labels, scores], ..Default::default() };
@@ -391,6 +395,21 @@ mod tests {
             assert_eq!(refuse(text).code, crate::Code::TooLarge, "{text}");
         }
         assert!(refuse(r#"{"instances": [[[1]]]}"#).message.contains("nested deeper than 3"));
+    }
+
+    #[test]
+    fn what_examples_take_from_the_context_is_limited() {
+        let limits = DecodeLimits { elements: 1000, ..DecodeLimits::default() };
+        let decode = |examples: usize| {
+            let body = format!(
+                r#"{{"context": {{"c": "0123456789"}}, "examples": [{{}}{}]}}"#,
+                ",{}".repeat(examples - 1)
+            );
+            let form = Form { method: Method::Regress, ..Form::default() };
+            super::decode_request(body.as_bytes(), form, &limits).map_err(|error| error.code)
+        };
+        assert_eq!(decode(22).unwrap().0.inputs[0].shape, [22]);
+        assert_eq!(decode(23), Err(crate::Code::TooLarge));
     }
 
     #[test]

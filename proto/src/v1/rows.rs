@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::collect::{Collector, is_base64};
+use super::collect::{Collector, is_base64, too_many};
 use super::{in_column, met};
 use crate::json::{Kind, Reader};
 use crate::{Code, Data, DecodeLimits, Error, Tensor};
@@ -106,6 +106,7 @@ pub(super) fn inputs(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<(
     reader.begin_object()?;
     let mut tensors: Vec<Tensor> = Vec::new();
     let mut met_before = HashSet::new();
+    let mut limits = *limits;
     while let Some(key) = reader.next_key()? {
         if tensors.len() >= MAX_COLUMNS {
             return Err(too_wide());
@@ -113,9 +114,11 @@ pub(super) fn inputs(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<(
         if !met_before.insert(key.clone()) {
             return Err(Error::invalid(format!("`inputs` has the key `{key}` twice")));
         }
-        let mut collector = Collector::new(limits);
+        let mut collector = Collector::new(&limits);
         let read = collector.value(reader, 0).and_then(|()| collector.finish(&key));
-        tensors.push(read.map_err(|error| in_column(&error, &key))?);
+        let tensor = read.map_err(|error| in_column(&error, &key))?;
+        limits.spend(&tensor.data);
+        tensors.push(tensor);
     }
     Ok((tensors, true))
 }
@@ -164,7 +167,14 @@ pub(super) fn features<'a>(reader: &mut Reader<'a>) -> Result<Vec<Feature<'a>>, 
     }
     reader.begin_object()?;
     let mut features = Vec::new();
+    let mut met_before = HashSet::new();
     while let Some(key) = reader.next_key()? {
+        if features.len() >= MAX_COLUMNS {
+            return Err(too_wide());
+        }
+        if !met_before.insert(key.clone()) {
+            return Err(Error::invalid(format!("`context` has the key `{key}` twice")));
+        }
         features.push((key.into_owned(), reader.clone()));
         reader.skip()?;
     }
@@ -179,6 +189,8 @@ fn objects(
 ) -> Result<Vec<Tensor>, Error> {
     let mut columns = Columns::default();
     let mut rows = 0;
+    // A row of two bytes takes all that is shared, so what that comes to is counted.
+    let mut room = limits.elements;
     reader.begin_array()?;
     while reader.next_element()? {
         if reader.peek()? != Kind::Object {
@@ -194,7 +206,10 @@ fn objects(
         }
         for (name, value) in shared {
             if !columns.has(name, rows) {
-                columns.cell(name, &mut value.clone(), rows, limits)?;
+                let mut again = value.clone();
+                columns.cell(name, &mut again, rows, limits)?;
+                let taken = again.offset() - value.offset() + TAKING;
+                room = room.checked_sub(taken).ok_or_else(|| shared_too_often(limits))?;
             }
         }
         rows += 1;
@@ -213,6 +228,18 @@ fn too_wide() -> Error {
     Error::new(Code::TooLarge, format!("there are more than {MAX_COLUMNS} columns"))
 }
 
+/// What it costs to take a value from the context, in bytes of text read, beside those of the value.
+const TAKING: usize = 32;
+
+fn shared_too_often(limits: &DecodeLimits) -> Error {
+    let message = format!(
+        "the examples take more from `context` than the limit of {} bytes, at {TAKING} for each value and its text; send \
+         fewer examples or a smaller context",
+        limits.elements
+    );
+    Error::new(Code::TooLarge, message)
+}
+
 /// The columns that rows of objects make.
 #[derive(Default)]
 struct Columns {
@@ -221,6 +248,8 @@ struct Columns {
     places: HashMap<String, usize>,
     /// Where the next key most likely belongs: rows tend to keep one order.
     next: usize,
+    /// How many strings all of them hold.
+    strings: usize,
 }
 
 struct Column {
@@ -268,7 +297,12 @@ impl Columns {
         if column.cells > row {
             return Err(Error::invalid(format!("row {row} has the key `{key}` twice")));
         }
+        let before = column.collector.strings();
         column.collector.value(reader, 1).map_err(|error| in_column(&error, key))?;
+        self.strings += column.collector.strings() - before;
+        if self.strings > limits.strings() {
+            return Err(too_many(limits.strings()));
+        }
         column.cells += 1;
         Ok(())
     }

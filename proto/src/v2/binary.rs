@@ -34,7 +34,7 @@ impl<'m> Raw<'m> {
         let count = elements(shape).ok_or_else(|| {
             Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
         })?;
-        limits.check_elements(name, count)?;
+        limits.check_tensor(name, count, datatype)?;
         if size > self.rest.len() {
             return Err(Error::invalid(format!(
                 "unexpected size for input '{name}', expecting {} additional bytes for model '{}'",

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::list;
-use crate::json::{Kind, Number, Reader};
+use crate::json::{Element, JsonError, Kind, Number, Reader};
 use crate::tensor::elements;
 use crate::{Data, DataType, DecodeLimits, Error, v1};
 
@@ -18,42 +18,15 @@ pub(super) fn read_data(
     let count = elements(shape).ok_or_else(|| {
         Error::invalid(format!("input `{name}`: the sizes of shape {shape:?} multiply beyond memory"))
     })?;
-    limits.check_elements(name, count)?;
+    limits.check_tensor(name, count, datatype)?;
     macro_rules! integers {
-        ($variant:ident, $type:ty) => {{
-            let mut values: Vec<$type> = Vec::new();
-            leaves(reader, &mut |reader| {
-                let number = match reader.peek()? {
-                    Kind::Number => reader.number()?,
-                    kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
-                };
-                let value = match number {
-                    Number::Int(it) => <$type>::try_from(it).ok(),
-                    Number::Uint(it) => <$type>::try_from(it).ok(),
-                    Number::Float(_) => None,
-                };
-                match (value, number) {
-                    (Some(value), _) => values.push(value),
-                    (None, Number::Int(it)) => {
-                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
-                    }
-                    (None, Number::Uint(it)) => {
-                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
-                    }
-                    (None, Number::Float(it)) => {
-                        return Err(not_a(name, values.len(), &it.to_string(), datatype));
-                    }
-                }
-                Ok(())
-            })?;
-            Data::$variant(values.into())
-        }};
+        ($variant:ident, $type:ty) => {
+            Data::$variant(integers::<$type>(reader, name, datatype, count)?.into())
+        };
     }
     let data = match datatype {
-        DataType::Fp64 => Data::Fp64(floats(reader, name, datatype)?.into()),
-        DataType::Fp32 => Data::Fp32(
-            floats(reader, name, datatype)?.into_iter().map(|v| v as f32).collect::<Vec<_>>().into(),
-        ),
+        DataType::Fp64 => Data::Fp64(floats(reader, name, datatype, count)?.into()),
+        DataType::Fp32 => Data::Fp32(floats(reader, name, datatype, count)?.into()),
         DataType::Int8 => integers!(Int8, i8),
         DataType::Int16 => integers!(Int16, i16),
         DataType::Int32 => integers!(Int32, i32),
@@ -76,6 +49,12 @@ pub(super) fn read_data(
         DataType::Bytes => {
             let mut values: Vec<Bytes> = Vec::new();
             leaves(reader, &mut |reader| {
+                // Not one more than the shape asks for: each takes ten times what its text does.
+                if values.len() >= count {
+                    return Err(Error::invalid(format!(
+                        "input `{name}` has more than {count} values, its shape {shape:?} needs {count}"
+                    )));
+                }
                 match reader.peek()? {
                     Kind::String => values.push(Bytes::copy_from_slice(reader.string()?.as_bytes())),
                     Kind::Object if v1::is_base64(reader) => values.push(v1::base64(reader)?),
@@ -104,33 +83,71 @@ fn not_a(name: &str, at: usize, met: &str, datatype: DataType) -> Error {
     Error::invalid(format!("input `{name}`: element {at} is {met}, which is no {datatype}"))
 }
 
-fn floats(reader: &mut Reader<'_>, name: &str, datatype: DataType) -> Result<Vec<f64>, Error> {
+fn integers<T: Element + TryFrom<i64> + TryFrom<u64>>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    datatype: DataType,
+    count: usize,
+) -> Result<Vec<T>, Error> {
     let mut values = Vec::new();
-    let mut nesting = 0_usize;
-    // The same walk as `leaves`, with the tight loop of the reader at the innermost lists.
-    list(reader, "data")?;
-    loop {
-        let ended = reader.numbers(&mut values)?.closed || !reader.next_element()?;
-        if ended {
-            match nesting.checked_sub(1) {
-                Some(outer) => nesting = outer,
-                None => return Ok(values),
-            }
-            continue;
-        }
-        match reader.peek()? {
-            Kind::Array => {
-                reader.begin_array()?;
-                nesting += 1;
-            }
-            Kind::Number => values.push(reader.float()?),
-            // As numbers that are not finite are written.
-            Kind::Null => {
-                reader.null()?;
-                values.push(f64::NAN);
-            }
+    if reader.grid(&mut values, count).is_some() {
+        return Ok(values);
+    }
+    leaves(reader, &mut |reader| {
+        let value = match reader.peek()? {
+            Kind::Number => match reader.number()? {
+                Number::Int(it) => T::try_from(it).map_err(|_| it.to_string()),
+                Number::Uint(it) => T::try_from(it).map_err(|_| it.to_string()),
+                Number::Float(it) => Err(it.to_string()),
+            },
+            kind => Err(format!("{kind:?}")),
+        };
+        values.push(value.map_err(|met| not_a(name, values.len(), &met, datatype))?);
+        Ok(())
+    })?;
+    Ok(values)
+}
+
+/// Reads floats, each rounded once to its type. `null` is NaN, as numbers that are not finite are written.
+fn floats<T: Float>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    datatype: DataType,
+    count: usize,
+) -> Result<Vec<T>, Error> {
+    let mut values = Vec::new();
+    if reader.grid(&mut values, count).is_some() {
+        return Ok(values);
+    }
+    leaves(reader, &mut |reader| {
+        values.push(match reader.peek()? {
+            Kind::Number => T::read(reader)?,
+            Kind::Null => reader.null().map(|()| T::NAN)?,
             kind => return Err(not_a(name, values.len(), &format!("{kind:?}"), datatype)),
-        }
+        });
+        Ok(())
+    })?;
+    Ok(values)
+}
+
+trait Float: Element {
+    const NAN: Self;
+    fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError>;
+}
+
+impl Float for f32 {
+    const NAN: Self = Self::NAN;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
+        reader.float32()
+    }
+}
+
+impl Float for f64 {
+    const NAN: Self = Self::NAN;
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
+        reader.float()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::element::{BytesStyle, Style, element};
+use crate::element::{BytesStyle, Style, nested};
 use crate::json::{self, NonFinite};
 use crate::{Data, Error, Form, InferResponse, Parameter, Parameters, Tensor};
 
@@ -58,15 +58,10 @@ fn push_raw_output(out: &mut Vec<u8>, mut output: Tensor) -> Bytes {
 
 fn push_output(out: &mut Vec<u8>, output: &Tensor) -> Result<(), Error> {
     push_head(out, output, output.datatype().name());
-    out.extend_from_slice(b",\"data\":[");
+    out.extend_from_slice(b",\"data\":");
     let style = Style { non_finite: NonFinite::Null, bytes: BytesStyle::Text };
-    for at in 0..output.data.len() {
-        if at > 0 {
-            out.push(b',');
-        }
-        element(out, output, at, style)?;
-    }
-    out.extend_from_slice(b"]}");
+    nested(out, output, &[output.data.len()], 0, style)?;
+    out.push(b'}');
     Ok(())
 }
 

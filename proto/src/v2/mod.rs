@@ -7,8 +7,9 @@ mod encode;
 use bytes::Bytes;
 
 use crate::json::{self, Kind, Number, Reader};
+use crate::tensor::check_rank;
 use crate::{
-    Data, DataType, DecodeLimits, Error, Form, InferRequest, Parameters, RequestedOutput, Tensor, v1,
+    Code, Data, DataType, DecodeLimits, Error, Form, InferRequest, Parameters, RequestedOutput, Tensor, v1,
 };
 use data::read_data;
 
@@ -41,8 +42,14 @@ pub fn decode_request(
     };
     let (mut request, drafts) = request(json, limits)?;
     let mut raw = binary::Raw::new(body.slice(json.len()..), model);
+    let mut limits = *limits;
     for draft in drafts {
-        request.inputs.push(draft.finish(&mut raw, limits)?);
+        let lent = draft.data.is_none();
+        let input = draft.finish(&mut raw, &limits)?;
+        if lent {
+            limits.spend(&input.data);
+        }
+        request.inputs.push(input);
     }
     raw.finish()?;
     let form = Form::take(&mut request.parameters, &mut request.outputs);
@@ -56,15 +63,26 @@ fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draf
     let mut request = InferRequest::default();
     let mut inputs = None;
     while let Some(key) = reader.next_key()? {
+        // Clients that write down every optional field write so for those that they leave out.
+        if reader.peek()? == Kind::Null {
+            reader.null()?;
+            continue;
+        }
         match &*key {
             "id" => request.id = text(&mut reader, "id")?,
             "parameters" => request.parameters = v1::parameters(&mut reader)?,
             "inputs" if inputs.is_some() => return Err(Error::invalid("the request has `inputs` twice")),
             "inputs" => {
                 list(&mut reader, "inputs")?;
-                let mut drafts = Vec::new();
+                let mut drafts: Vec<Draft> = Vec::new();
+                let mut limits = *limits;
                 while reader.next_element()? {
-                    drafts.push(input(&mut reader, limits)?);
+                    check_many("inputs", drafts.len())?;
+                    let draft = input(&mut reader, &limits)?;
+                    if let Some(data) = &draft.data {
+                        limits.spend(data);
+                    }
+                    drafts.push(draft);
                 }
                 inputs = Some(drafts);
             }
@@ -76,6 +94,16 @@ fn request(json: &[u8], limits: &DecodeLimits) -> Result<(InferRequest, Vec<Draf
     let inputs =
         inputs.ok_or_else(|| Error::invalid("expected a key `inputs` with a list of tensors, met none"))?;
     Ok((request, inputs))
+}
+
+/// The most inputs, and the most requested outputs: an entry takes three bytes of text and many times that here.
+const MANY: usize = 1 << 14;
+
+fn check_many(what: &str, met: usize) -> Result<(), Error> {
+    if met < MANY {
+        return Ok(());
+    }
+    Err(Error::new(Code::TooLarge, format!("there are more than {MANY} `{what}`, which is the limit")))
 }
 
 fn object(reader: &mut Reader<'_>, what: &str) -> Result<(), Error> {
@@ -103,6 +131,7 @@ fn outputs(reader: &mut Reader<'_>) -> Result<Vec<RequestedOutput>, Error> {
     let mut outputs = Vec::new();
     list(reader, "outputs")?;
     while reader.next_element()? {
+        check_many("outputs", outputs.len())?;
         object(reader, "an entry of `outputs`")?;
         let mut output = RequestedOutput { name: String::new(), parameters: Parameters::default() };
         while let Some(key) = reader.next_key()? {
@@ -159,6 +188,9 @@ fn input(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Draft, Error>
     while let Some(key) = reader.next_key()? {
         match &*key {
             "name" => name = text(reader, "name")?,
+            // The data may have been read as the first of two says.
+            "shape" if shape.is_some() => return Err(twice(&name, "shape")),
+            "datatype" if datatype.is_some() => return Err(twice(&name, "datatype")),
             "shape" => shape = Some(read_shape(reader, &name)?),
             "datatype" => datatype = Some(DataType::parse(&text(reader, "datatype")?)?),
             "parameters" => parameters = v1::parameters(reader)?,
@@ -184,10 +216,15 @@ fn input(reader: &mut Reader<'_>, limits: &DecodeLimits) -> Result<Draft, Error>
     Ok(Draft { name, shape, datatype, data, parameters })
 }
 
+fn twice(input: &str, key: &str) -> Error {
+    Error::invalid(format!("input `{input}` has `{key}` twice"))
+}
+
 fn read_shape(reader: &mut Reader<'_>, name: &str) -> Result<Vec<usize>, Error> {
     list(reader, "shape")?;
     let mut shape = Vec::new();
     while reader.next_element()? {
+        check_rank(name, shape.len() + 1)?;
         let wrong = |met: String| {
             Error::invalid(format!("input `{name}`: a shape holds sizes of 0 or more, met {met}"))
         };
@@ -236,6 +273,15 @@ mod tests {
         let text =
             decode(r#"{"name": "x", "shape": [1, 2], "datatype": "BYTES", "data": [["a", "b"]]}"#).unwrap();
         assert_eq!(text.data, Data::Bytes(vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn what_is_null_is_left_out() {
+        let input = r#"{"name": "x", "shape": [1], "datatype": "INT8", "parameters": null, "data": [1]}"#;
+        let body = format!(r#"{{"id": null, "parameters": null, "outputs": null, "inputs": [{input}]}}"#);
+        let request = decode_request(body.as_bytes()).unwrap();
+        assert!(request.id.is_empty() && request.outputs.is_empty() && request.inputs.len() == 1);
+        assert!(decode_request(br#"{"inputs": null}"#).unwrap_err().message.contains("met none"));
     }
 
     #[test]
@@ -293,5 +339,31 @@ mod tests {
             &*encode_response(response, &Form::default()).unwrap().0,
             br#"{"model_name":"m","id":"7","parameters":{"k":1},"outputs":[{"name":"y","datatype":"FP64","shape":[1,2],"data":[0.25,1.0]}]}"#
         );
+    }
+
+    #[test]
+    fn a_shape_after_the_data_cannot_belie_it() {
+        let decode = |rest: &str| {
+            decode(&format!(r#"{{"name": "d", "shape": [1], "datatype": "INT8", "data": [7], {rest}}}"#))
+        };
+        assert_eq!(decode(r#""shape": [2]"#).unwrap_err(), "input `d` has `shape` twice");
+        assert_eq!(decode(r#""datatype": "INT16""#).unwrap_err(), "input `d` has `datatype` twice");
+    }
+
+    #[test]
+    fn lists_that_cost_more_than_they_say_are_limited() {
+        let code = |body: String| decode_request(body.as_bytes()).map_err(|error| error.code);
+        let shape = |rank: usize| {
+            let sizes = vec!["1"; rank].join(",");
+            format!(r#"{{"inputs":[{{"name":"x","datatype":"INT8","shape":[{sizes}],"data":[7]}}]}}"#)
+        };
+        assert_eq!(code(shape(64)).unwrap().inputs[0].shape.len(), 64);
+        assert_eq!(code(shape(65)), Err(Code::TooLarge));
+        let outputs = |many: usize| format!(r#"{{"inputs":[],"outputs":[{}]}}"#, vec!["{}"; many].join(","));
+        assert_eq!(code(outputs(MANY)).unwrap().outputs.len(), MANY);
+        assert_eq!(code(outputs(MANY + 1)), Err(Code::TooLarge));
+        let input = r#"{"shape":[0],"datatype":"BOOL","data":[]}"#;
+        let inputs = vec![input; MANY + 1].join(",");
+        assert_eq!(code(format!(r#"{{"inputs":[{inputs}]}}"#)), Err(Code::TooLarge));
     }
 }

@@ -2,13 +2,14 @@
 //! one and name it in [`FILTERS`].
 
 mod deadline;
+mod headers;
 
 use weir_sdk::{Call, Error};
 
 use crate::route::Route;
 
 /// Every filter, in the order they run.
-pub static FILTERS: &[&dyn Filter] = &[&deadline::Deadline];
+pub static FILTERS: &[&dyn Filter] = &[&deadline::Deadline, &headers::Headers];
 
 /// A filter of requests.
 pub trait Filter: Sync {

@@ -20,7 +20,7 @@ pub use http_client::healthy;
 pub use target::Target;
 
 use crate::call::EXPLAINING;
-use crate::{Call, Context, Metadata, ModelStatus, RepositoryVerb, Verb, grpc, telemetry, wire};
+use crate::{Call, Context, Metadata, ModelStatus, RepositoryVerb, Verb, grpc, properties, telemetry, wire};
 use link::{Link, LinkError};
 
 /// How long a connection may take to be made: a peer that is up answers within a network's round trip.
@@ -140,12 +140,14 @@ impl Peer {
             let datatype = DataType::parse(&it.datatype).map_err(|error| self.nonsense(&error.message))?;
             Ok(TensorSpec::new(it.name, datatype, it.shape))
         };
-        let signature = Signature {
+        let mut signature = Signature {
             platform: told.platform,
             inputs: told.inputs.into_iter().map(spec).collect::<Result<_, Error>>()?,
             outputs: told.outputs.into_iter().map(spec).collect::<Result<_, Error>>()?,
             ..Signature::default()
         };
+        let properties = properties::from_wire(&mut signature, &told.properties);
+        properties.map_err(|error| self.nonsense(&error.message))?;
         Ok(Metadata { name: told.name, versions: told.versions, signature })
     }
 
@@ -320,7 +322,7 @@ fn write_headers(
     headers.insert(header::CONTENT_TYPE, wire::GRPC);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     for (name, value) in &context.headers {
-        headers.insert(name.clone(), once(value.clone()));
+        headers.append(name.clone(), once(value.clone()));
     }
     if let Some(left) = left {
         // Microseconds fit eight digits up to 99 seconds; beyond that milliseconds are fine enough.

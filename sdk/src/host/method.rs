@@ -44,7 +44,7 @@ impl<'s> Task<'s> {
                 Ok(task)
             }
             Method::Classify => {
-                let at = signature.outputs.iter().position(|it| !it.labels.is_empty()).ok_or_else(|| {
+                let at = classified(signature).ok_or_else(|| {
                     Error::invalid(format!(
                         "model `{model}` scores no classes, so it cannot classify; ask it to predict"
                     ))
@@ -52,15 +52,12 @@ impl<'s> Task<'s> {
                 Ok(task(vec![at]))
             }
             Method::Regress => {
-                let numbers = |it: &TensorSpec| {
-                    it.labels.is_empty() && matches!(it.shape.as_slice(), [_] | [_, 1]) && is_float(it)
-                };
-                match signature.outputs.first().filter(|it| numbers(it)) {
-                    Some(_) => Ok(task(vec![0])),
-                    None => Err(Error::invalid(format!(
+                let at = regressed(signature).ok_or_else(|| {
+                    Error::invalid(format!(
                         "model `{model}` does not answer one number an example, so it cannot regress; ask it to predict"
-                    ))),
-                }
+                    ))
+                })?;
+                Ok(task(vec![at]))
             }
         }
     }
@@ -106,6 +103,18 @@ impl<'s> Task<'s> {
             }
         }
     }
+}
+
+/// Returns which of a model's outputs tells the classes of `:classify`; none where it cannot classify.
+pub(crate) fn classified(signature: &Signature) -> Option<usize> {
+    signature.outputs.iter().position(|it| !it.labels.is_empty())
+}
+
+/// Returns which of a model's outputs is the number of `:regress`; none where it cannot regress.
+pub(crate) fn regressed(signature: &Signature) -> Option<usize> {
+    let first = signature.outputs.first()?;
+    let is_number = first.labels.is_empty() && matches!(first.shape.as_slice(), [_] | [_, 1]);
+    (is_number && is_float(first)).then_some(0)
 }
 
 /// A signature that is named must be there. KServe takes any name, and has no signatures.

@@ -2,7 +2,7 @@
 //! component that can be served.
 
 mod explain;
-mod method;
+pub(crate) mod method;
 mod model;
 mod transform;
 

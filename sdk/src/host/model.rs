@@ -269,6 +269,10 @@ impl Handle for ModelHost {
         Box::pin(std::future::ready(self.told(model, version)))
     }
 
+    fn has_repository(&self) -> bool {
+        true
+    }
+
     fn repository<'a>(&'a self, verb: RepositoryVerb, model: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             if model != self.options.name {

@@ -1,43 +1,78 @@
 //! What stands between the faces and the component: admission, deadline, panics, counting.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderValue;
+use tokio::sync::watch;
 use weir_proto::{Code, Error, Face};
 
-use super::{Limits, body, catch};
+use super::{Events, Limits, Switches, body, catch};
 use crate::call::REQUEST_ID;
+use crate::flags::ModelControl;
 use crate::id::Ids;
 use crate::metrics::InFlight;
 use crate::{
-    Call, Context, Handle, Metrics, ModelState, ModelStatus, Payload, RepositoryVerb, Verb, telemetry,
+    Call, Context, Handle, Metrics, ModelState, ModelStatus, Payload, RepositoryVerb, Travellers, Verb,
+    telemetry,
 };
-
-/// The longest a body may take to arrive when the caller names no deadline: a slow sender must not hold its place for ever.
-const BODY: Duration = Duration::from_secs(60);
 
 pub(super) struct App {
     pub(super) handle: Arc<dyn Handle>,
     pub(super) limits: Limits,
+    pub(super) switches: Switches,
+    pub(super) travellers: Travellers,
     pub(super) metrics: Metrics,
+    pub(super) events: Events,
     ids: Ids,
-    draining: AtomicBool,
+    stage: watch::Sender<Stage>,
+}
+
+/// How far a server is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Serving,
+    /// It says that it is not ready, and serves on.
+    Draining,
+    /// It takes no connections, and what has no end of its own is ended.
+    Stopping,
 }
 
 impl App {
     pub(super) fn new(handle: Arc<dyn Handle>, limits: Limits, metrics: Metrics) -> Self {
-        Self { handle, limits, metrics, ids: Ids::default(), draining: AtomicBool::new(false) }
+        Self {
+            handle,
+            limits,
+            switches: Switches::default(),
+            travellers: Travellers::default(),
+            metrics,
+            events: Events::default(),
+            ids: Ids::default(),
+            stage: watch::Sender::new(Stage::Serving),
+        }
     }
 
     pub(super) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.stage.send_replace(Stage::Draining);
+    }
+
+    pub(super) fn stop(&self) {
+        self.stage.send_replace(Stage::Stopping);
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.stage.borrow() != Stage::Serving
+    }
+
+    pub(super) fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
+    /// Waits until what has no end of its own is to end.
+    pub(super) async fn stopping(&self) {
+        // Fails only when the sender is gone, which lives in `self`.
+        let _ = self.stage().wait_for(|it| *it == Stage::Stopping).await;
     }
 
     /// Whether every model answers, and the server is not on its way out.
@@ -73,17 +108,28 @@ impl App {
 
     /// Loads or unloads a model.
     pub(super) async fn repository(&self, verb: RepositoryVerb, model: &str) -> Result<(), Error> {
-        let work = catch::panics(self.handle.repository(verb, model));
-        work.await.map_err(|error| error.or_origin(self.handle.component()))
+        let work = match self.switches.model_control {
+            ModelControl::Explicit => catch::panics(self.handle.repository(verb, model)).await,
+            ModelControl::None => Err(Error::new(
+                Code::Forbidden,
+                "models are not loaded or unloaded here: `--model_control_mode` is `none`",
+            )),
+        };
+        work.map_err(|error| error.or_origin(self.handle.component()))
+    }
+
+    /// Returns an id that nothing else has, in the shape of a UUID.
+    pub(super) fn new_id(&self) -> String {
+        self.ids.next()
     }
 
     /// Gives a call that came without one a request id.
-    pub(super) fn identify(&self, call: &mut Call) -> HeaderValue {
-        if let Some(id) = call.context.header(&REQUEST_ID) {
+    pub(super) fn identify(&self, context: &mut Context) -> HeaderValue {
+        if let Some(id) = context.header(&REQUEST_ID) {
             return id.clone();
         }
         let id = HeaderValue::from_str(&self.ids.next()).expect("hexadecimal digits are a header value");
-        call.context.headers.push((REQUEST_ID, id.clone()));
+        context.headers.push((REQUEST_ID, id.clone()));
         id
     }
 
@@ -106,7 +152,8 @@ impl App {
         B: http_body::Body<Data = Bytes>,
         B::Error: std::fmt::Display,
     {
-        let left = context.remaining()?.map_or(BODY, |left| left.min(BODY));
+        let longest = self.limits.body_timeout;
+        let left = context.remaining()?.map_or(longest, |left| left.min(longest));
         let read = body::read(body, self.limits.max_body_bytes);
         tokio::time::timeout(left, read).await.unwrap_or_else(|_| {
             Err(Error::new(Code::Deadline, format!("the body did not arrive whole within {left:?}")))
@@ -121,11 +168,15 @@ impl App {
         let span = telemetry::server_span(self.handle.component().name(), &call);
         call.context.span.clone_from(&span);
         let model = call.model.clone();
+        let told = self.switches.latency_log.then(|| call.context.header(&REQUEST_ID).cloned());
         let outcome = self.answer(call).await.map_err(|error| error.or_origin(self.handle.component()));
         let code = outcome.as_ref().err().map_or("ok", |error| error.code.name());
         // An explainer's questions are its own doing, thousands to one request of a user.
         if !explaining {
             self.metrics.observe(&model, verb, face.name(), code, started.elapsed());
+        }
+        if let Some(id) = told {
+            log_latency(id.as_ref(), verb, started.elapsed());
         }
         self.log(&model, verb, face, code, started);
         telemetry::finish(span, outcome.as_ref().err());
@@ -164,4 +215,17 @@ impl App {
             "request"
         );
     }
+}
+
+/// Says how long a request took, in the words of KServe's servers, which log readers know.
+fn log_latency(id: Option<&HeaderValue>, verb: Verb, took: Duration) {
+    let id = id.and_then(|it| it.to_str().ok()).unwrap_or("N.A.");
+    let ms = |of: Verb| if of == verb { took.as_secs_f64() * 1e3 } else { 0.0 };
+    tracing::info!(
+        "requestId: {id}, preprocess_ms: {:.9}, explain_ms: {:.9}, predict_ms: {:.9}, postprocess_ms: {:.9}",
+        ms(Verb::Preprocess),
+        ms(Verb::Explain),
+        ms(Verb::Infer),
+        ms(Verb::Postprocess)
+    );
 }

@@ -1,5 +1,6 @@
 //! Accepts connections and serves them, HTTP/1.1 and HTTP/2 alike, until told to stop; then lets them end.
 
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -9,15 +10,40 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::Limits;
 use super::mesh::Front;
+use super::stall::Patient;
 use crate::repoll::Repoll;
 
-/// How long a client may take from one request to the headers of the next, idle time counted: beyond the 60 seconds that
-/// proxies keep an idle connection.
-const HEADERS: Duration = Duration::from_secs(75);
 const WINDOW: u32 = 4 << 20;
+/// What a call between services may have in headers beyond what its client sent, and what HTTP/2 counts beyond their bytes.
+const HEADERS_BESIDE: u32 = 8 << 10;
+/// Requests of one HTTP/2 connection at once; a client that has more waits.
+const STREAMS: u32 = 1024;
+/// Requests of one HTTP/2 connection that were cancelled before they were looked at: a client that has more has its connection
+/// closed, since it costs work and waits for nothing.
+const RESETS: usize = 20;
+/// What a client beyond the last place is told, whatever version of HTTP it speaks.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 64\r\n\
+    retry-after: 1\r\nconnection: close\r\n\r\n\
+    {\"error\":\"this server has all the connections that it may have\"}";
+
+/// How connections are taken in, and how many.
+#[derive(Clone)]
+pub(super) struct Doors {
+    limits: Limits,
+    places: Arc<Semaphore>,
+}
+
+impl Doors {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let places = limits.max_connections.min(Semaphore::MAX_PERMITS);
+        Self { limits: *limits, places: Arc::new(Semaphore::new(places)) }
+    }
+}
 
 /// A bound socket of either kind.
 #[derive(Debug)]
@@ -40,8 +66,13 @@ impl Listener {
     }
 }
 
-pub(super) async fn serve(listener: Listener, front: Front, mut stopping: watch::Receiver<bool>) {
-    let builder = connection_builder();
+pub(super) async fn serve(
+    listener: Listener,
+    front: Front,
+    doors: Doors,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let builder = connection_builder(&doors.limits);
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -51,13 +82,19 @@ pub(super) async fn serve(listener: Listener, front: Front, mut stopping: watch:
         };
         match accepted {
             Ok(Stream::Tcp(stream)) => {
+                let Ok(place) = Arc::clone(&doors.places).try_acquire_owned() else {
+                    turn_away(&stream);
+                    continue;
+                };
                 // An answer is one small write: to wait for more would only delay it.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "cannot set TCP_NODELAY");
                 }
-                spawn(&builder, &graceful, stream, front.clone());
+                let stream = Patient::new(stream, doors.limits.keep_alive, doors.limits.write_timeout);
+                spawn(&builder, &graceful, stream, front.clone(), Some(place));
             }
-            Ok(Stream::Unix(stream)) => spawn(&builder, &graceful, stream, front.clone()),
+            // Peers on this host: there are as many as there are services.
+            Ok(Stream::Unix(stream)) => spawn(&builder, &graceful, stream, front.clone(), None),
             Err(error) => {
                 // Out of file descriptors, most likely: to try again at once would spin.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -69,8 +106,21 @@ pub(super) async fn serve(listener: Listener, front: Front, mut stopping: watch:
     graceful.shutdown().await;
 }
 
-fn spawn<S>(builder: &auto::Builder<Eager>, graceful: &GracefulShutdown, stream: S, front: Front)
-where
+/// Closes a connection there is no place for: at once, so that its client can go elsewhere and not wait for a place that those
+/// who have one need never give up.
+fn turn_away(stream: &TcpStream) {
+    tracing::debug!("a connection is turned away: all places are taken");
+    // What a fresh connection takes at once is enough; whoever does not hear it finds the connection closed.
+    let _ = stream.try_write(FULL);
+}
+
+fn spawn<S>(
+    builder: &auto::Builder<Eager>,
+    graceful: &GracefulShutdown,
+    stream: S,
+    front: Front,
+    place: Option<OwnedSemaphorePermit>,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let connection = builder.serve_connection(TokioIo::new(stream), front).into_owned();
@@ -79,6 +129,7 @@ where
         if let Err(error) = connection.await {
             tracing::debug!(error, "a connection ended");
         }
+        drop(place);
     });
 }
 
@@ -103,9 +154,13 @@ where
     }
 }
 
-fn connection_builder() -> auto::Builder<Eager> {
+fn connection_builder(limits: &Limits) -> auto::Builder<Eager> {
     let mut builder = auto::Builder::new(Eager);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(64 << 10);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.keep_alive)
+        .max_buf_size(limits.max_header_bytes as usize);
     builder
         .http2()
         // The date belongs to documents that are cached; no peer reads it off a call.
@@ -114,8 +169,9 @@ fn connection_builder() -> auto::Builder<Eager> {
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(256 << 10)
-        .max_concurrent_streams(1024)
-        .max_header_list_size(32 << 10)
+        .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_header_list_size(limits.max_header_bytes + HEADERS_BESIDE)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

@@ -4,10 +4,14 @@ mod admin;
 mod app;
 mod body;
 mod catch;
-mod inference;
+mod docs;
+mod encoding;
+mod grpc;
+mod limits;
 mod listen;
 mod mesh;
 mod rest;
+mod stall;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,58 +23,66 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use crate::flags::{Env, ServerFlags};
-use crate::{DecodeLimits, Handle, Metrics};
+use crate::{Handle, Metrics, Travellers};
 use app::App;
-use listen::Listener;
+use listen::{Doors, Listener};
 use mesh::Front;
 
-/// Limits that hold before memory is spent.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The most bytes a body may have.
-    pub max_body_bytes: usize,
-    /// The most requests served at once.
-    pub max_in_flight: usize,
-    /// What decoding a body may cost.
-    pub decode: DecodeLimits,
-}
-
-impl From<&ServerFlags> for Limits {
-    fn from(flags: &ServerFlags) -> Self {
-        Self {
-            max_body_bytes: flags.max_body_bytes,
-            max_in_flight: flags.max_in_flight,
-            decode: DecodeLimits::default(),
-        }
-    }
-}
+pub use limits::{Limits, Switches};
+pub use rest::Events;
 
 /// A component, ready to be served.
 pub struct Server {
-    app: Arc<App>,
+    app: App,
 }
 
 impl Server {
     /// Puts a component behind a server.
     pub fn new(handle: Arc<dyn Handle>, limits: Limits, metrics: Metrics) -> Self {
-        Self { app: Arc::new(App::new(handle, limits, metrics)) }
+        Self { app: App::new(handle, limits, metrics) }
+    }
+
+    /// Answers CloudEvents as the environment says.
+    #[must_use]
+    pub fn events(mut self, events: Events) -> Self {
+        self.app.events = events;
+        self
+    }
+
+    /// Says what is offered beside calls.
+    #[must_use]
+    pub fn switched(mut self, switches: Switches) -> Self {
+        self.app.switches = switches;
+        self
+    }
+
+    /// Says which headers travel on with a call.
+    #[must_use]
+    pub fn propagating(mut self, travellers: Travellers) -> Self {
+        self.app.travellers = travellers;
+        self
     }
 
     /// Serves on sockets that are bound already.
     pub fn start(self, sockets: Sockets) -> Running {
+        let app = Arc::new(self.app);
         let (stop, stopping) = watch::channel(false);
-        let front = Front::faces(Arc::clone(&self.app), rest::router(Arc::clone(&self.app)));
+        let front = Front::faces(Arc::clone(&app), rest::router(Arc::clone(&app)));
         let mut tasks = Vec::with_capacity(3);
         let (http, grpc, admin) = (sockets.http_addr(), sockets.grpc_addr(), sockets.admin_addr());
-        let faces = sockets.faces.into_iter().map(Listener::Tcp).chain(sockets.unix.map(Listener::Unix));
-        for listener in faces {
-            tasks.push(tokio::spawn(listen::serve(listener, front.clone(), stopping.clone())));
+        let local = sockets.unix.map(|it| (Listener::Unix(it), front.clone().local()));
+        let faces = sockets.faces.into_iter().map(|it| (Listener::Tcp(it), front.clone())).chain(local);
+        let doors = Doors::new(&app.limits);
+        for (listener, front) in faces {
+            tasks.push(tokio::spawn(listen::serve(listener, front, doors.clone(), stopping.clone())));
         }
         if let Some(listener) = sockets.admin {
-            let front = Front::admin(admin::router(Arc::clone(&self.app)));
-            tasks.push(tokio::spawn(listen::serve(Listener::Tcp(listener), front, stopping)));
+            let front = Front::admin(admin::router(Arc::clone(&app)));
+            // Places of its own: whoever takes all others must not keep probes out.
+            let doors = Doors::new(&app.limits);
+            tasks.push(tokio::spawn(listen::serve(Listener::Tcp(listener), front, doors, stopping)));
         }
-        Running { app: self.app, http, grpc, admin, stop, tasks }
+        Running { app, http, grpc, admin, stop, tasks }
     }
 }
 
@@ -102,10 +114,13 @@ impl Sockets {
     pub async fn bind(flags: &ServerFlags, env: &Env) -> Result<Self, BindError> {
         let from_env = env.get("PORT").and_then(|it| it.parse().ok());
         let http = bind(&flags.host, flags.http_port.or(from_env).unwrap_or(8080)).await?;
-        let grpc = bind(&flags.host, flags.grpc_port).await?;
+        let mut faces = vec![http];
+        if flags.enable_grpc {
+            faces.push(bind(&flags.host, flags.grpc_port).await?);
+        }
         let admin = bind(&flags.host, flags.admin_port).await?;
         let unix = flags.unix_socket.as_deref().map(bind_unix).transpose()?;
-        Ok(Self { faces: vec![http, grpc], unix, admin: Some(admin) })
+        Ok(Self { faces, unix, admin: Some(admin) })
     }
 
     /// Returns the main address.
@@ -113,7 +128,7 @@ impl Sockets {
         addr(&self.faces[0])
     }
 
-    /// Returns the second address of REST and gRPC.
+    /// Returns the second address of REST and gRPC; the main one where there is none.
     pub fn grpc_addr(&self) -> SocketAddr {
         self.faces.get(1).map_or_else(|| self.http_addr(), addr)
     }
@@ -177,6 +192,7 @@ impl Running {
     pub async fn drain(mut self, how: Drain) -> bool {
         self.app.drain();
         tokio::time::sleep(how.lame_duck).await;
+        self.app.stop();
         // Fails only when every listener task is gone already.
         let _ = self.stop.send(true);
         let ended = async {

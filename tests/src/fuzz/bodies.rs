@@ -1,44 +1,64 @@
-//! Bodies of requests and answers: an echo of what was accepted is accepted, and the same.
-
-use std::collections::BTreeMap;
+//! Bodies of requests in JSON: an echo of what was accepted is accepted, and the same.
 
 use bytes::Bytes;
-use weir_proto::oip::{self, Contents};
 use weir_proto::{
-    Data, DecodeLimits, Form, InferRequest, InferResponse, Layout, Parameter, Parameters, Tensor, v1, v2,
+    Data, DecodeLimits, Form, InferRequest, InferResponse, Layout, Method, Parameter, Parameters, Tensor, v1,
+    v2,
 };
 
-use super::{assert_same, assert_whole};
+use super::messages::keeps;
+use super::{assert_bounded, assert_same};
 
-/// V1 requests: tensors come back as they were when an echo answers with them in the request's own layout.
+/// V1 requests, as each of the methods reads them.
 pub fn v1_request(data: &[u8]) -> bool {
-    let limits = DecodeLimits::default();
-    let Ok((request, form)) = v1::decode_request(data, Form::default(), &limits) else { return false };
-    assert_whole(&request.inputs);
+    let read = |method| {
+        let decode =
+            |limits: &DecodeLimits| v1::decode_request(data, Form { method, ..Form::default() }, limits);
+        let (request, form) = decode(&DecodeLimits::default()).ok()?;
+        assert_bounded(&request, data.len(), |limits| decode(limits).map(|(request, _)| request));
+        assert_eq!(form.method, method);
+        Some((request, form))
+    };
+    let classified = read(Method::Classify);
+    assert_same(&classified.as_ref().map(|it| &it.0), &read(Method::Regress).as_ref().map(|it| &it.0));
+    let predicted = read(Method::Predict);
+    let accepted = classified.is_some() || predicted.is_some();
+    if let Some((request, form)) = predicted {
+        echo(&request, &form);
+    }
+    accepted
+}
+
+/// Tensors come back as they were when an answer has them in the request's own layout.
+fn echo(request: &InferRequest, form: &Form) {
     // `[{}]` has rows, but no tensor that could tell how many.
     if request.inputs.is_empty() {
-        return true;
+        return;
     }
+    let limits = DecodeLimits::default();
     let echo = InferResponse { outputs: request.inputs.clone(), ..InferResponse::default() };
-    let answer = v1::encode_response(&echo, &form).expect("what JSON said can be said in JSON");
-    let (said, meant): (&[u8], &[u8]) = match form.layout {
-        Layout::Rows => (b"{\"predictions\"", b"{\"instances\""),
-        Layout::Inputs => (b"{\"predictions\"", b"{\"inputs\""),
-        Layout::Columns => (b"{\"outputs\"", b"{\"inputs\""),
-    };
-    let again = [meant, answer.strip_prefix(said).expect("a V1 answer")].concat();
-    let again = v1::decode_request(&again, Form::default(), &limits);
-    let mut again = again.expect("an echoed request is one").0.inputs;
-    let mut inputs = request.inputs;
-    if let ([input], [only]) = (inputs.as_mut_slice(), again.as_mut_slice()) {
-        // A single tensor is answered without its name.
-        only.name.clone_from(&input.name);
+    // What is not finite as `null`, and as tokens.
+    for tokens in [false, true] {
+        let answer = v1::encode_response(&echo, &Form { tokens, ..form.clone() });
+        let answer = answer.expect("what JSON said can be said in JSON");
+        let (said, meant): (&[u8], &[u8]) = match form.layout {
+            Layout::Rows => (b"{\"predictions\"", b"{\"instances\""),
+            Layout::Inputs => (b"{\"predictions\"", b"{\"inputs\""),
+            Layout::Columns => (b"{\"outputs\"", b"{\"inputs\""),
+        };
+        let again = [meant, answer.strip_prefix(said).expect("a V1 answer")].concat();
+        let again = v1::decode_request(&again, Form::default(), &limits);
+        let mut again = again.expect("an echoed request is one").0.inputs;
+        let mut inputs = request.inputs.clone();
+        if let ([input], [only]) = (inputs.as_mut_slice(), again.as_mut_slice()) {
+            // A single tensor is answered without its name.
+            only.name.clone_from(&input.name);
+        }
+        if !tokens {
+            inputs.iter_mut().chain(&mut again).for_each(nulls);
+        }
+        assert_same(&inputs, &again);
     }
-    for tensor in inputs.iter_mut().chain(&mut again) {
-        nulls(tensor);
-    }
-    assert_same(&inputs, &again);
-    true
 }
 
 /// What is not finite is written as null, which is read as NaN.
@@ -49,79 +69,70 @@ fn nulls(tensor: &mut Tensor) {
     }
 }
 
-/// V2 requests: the same in JSON and in gRPC.
+/// V2 requests: the same in JSON, with raw tensors behind it, and in gRPC. What stands behind the first byte 0xff, which no
+/// JSON has, is the raw part.
 pub fn v2_request(data: &[u8]) -> bool {
-    let data = Bytes::copy_from_slice(data);
-    let Ok((request, _)) = v2::decode_request(&data, None, "m", &DecodeLimits::default()) else {
-        return false;
+    let cut = data.iter().position(|&byte| byte == 0xff);
+    let body: Bytes = match cut {
+        Some(cut) => [&data[..cut], &data[cut + 1..]].concat().into(),
+        None => Bytes::copy_from_slice(data),
     };
-    grpc_keeps(&request);
-    // JSON has no number for what is not finite, and an answer has no list of wanted outputs.
-    if is_finite(&request) {
-        let echo = InferResponse {
-            id: request.id.clone(),
-            parameters: request.parameters.clone(),
-            outputs: request.inputs.clone(),
-            ..InferResponse::default()
-        };
-        let (answer, _) =
-            v2::encode_response(echo, &Form::default()).expect("what JSON said can be said in JSON");
-        let text = std::str::from_utf8(&answer).expect("JSON is text");
-        // Quotes inside of strings are escaped, and parameters are scalars: the first such key is the list of tensors.
-        let again = text.replacen("\"outputs\":[", "\"inputs\":[", 1);
-        let again = v2::decode_request(&again.into(), None, "m", &DecodeLimits::default());
-        let (again, _) = again.expect("an echoed request is one");
-        assert_same(&InferRequest { outputs: Vec::new(), ..request }, &again);
+    // A wrong length is refused or understood, but nothing else.
+    for wrong in [0, 1, body.len() / 2, body.len(), body.len() + 1, usize::MAX] {
+        let _ = v2::decode_request(&body, Some(wrong), "m", &DecodeLimits::default());
+    }
+    let decode = |limits: &DecodeLimits| v2::decode_request(&body, cut, "m", limits);
+    let Ok((request, form)) = decode(&DecodeLimits::default()) else { return false };
+    assert_bounded(&request, body.len(), |limits| decode(limits).map(|(request, _)| request));
+    keeps(&request);
+    let echo = InferResponse {
+        id: request.id.clone(),
+        parameters: request.parameters.clone(),
+        outputs: request.inputs.clone(),
+        ..InferResponse::default()
+    };
+    // Whatever is wished for, it is said or refused.
+    let _ = v2::encode_response(echo.clone(), &form);
+    // An answer has no list of wanted outputs.
+    let want = InferRequest { outputs: Vec::new(), ..request };
+    // Where the parameter says that strings are base64, they would be decoded once more.
+    if want.inputs.iter().any(|it| it.parameters.get("content_type").is_some()) {
+        return true;
+    }
+    // JSON has no number for what is not finite, and neither half floats nor bytes that are no text.
+    if is_in_json(&want) {
+        assert_same(&want, &read_again(echo.clone(), &Form::default()));
+    }
+    if has_finite_parameters(&want) {
+        assert_same(&want, &read_again(echo, &Form { binary: true, ..Form::default() }));
     }
     true
 }
 
-fn is_finite(request: &InferRequest) -> bool {
+/// Writes an answer and reads it as a request.
+fn read_again(echo: InferResponse, form: &Form) -> InferRequest {
+    let (answer, json_length) = v2::encode_response(echo, form).expect("what JSON said can be said in JSON");
+    let (json, raw) = answer.split_at(json_length.unwrap_or(answer.len()));
+    let text = std::str::from_utf8(json).expect("JSON is text");
+    // Quotes inside of strings are escaped, and parameters are scalars: the first such key is the list of tensors.
+    let text = text.replacen("\"outputs\":[", "\"inputs\":[", 1);
+    let length = json_length.map(|_| text.len());
+    let body = [text.as_bytes(), raw].concat().into();
+    let again = v2::decode_request(&body, length, "m", &DecodeLimits::default());
+    again.expect("an echoed request is one").0
+}
+
+fn has_finite_parameters(request: &InferRequest) -> bool {
     let scalars =
         |it: &Parameters| !it.0.iter().any(|(_, it)| matches!(it, Parameter::Double(v) if !v.is_finite()));
-    let numbers = |it: &Tensor| it.data.to_f64().is_none_or(|values| values.iter().all(|it| it.is_finite()));
-    scalars(&request.parameters) && request.inputs.iter().all(|it| scalars(&it.parameters) && numbers(it))
+    scalars(&request.parameters) && request.inputs.iter().all(|it| scalars(&it.parameters))
 }
 
-/// A request comes back from its gRPC form, and its envelope tells the model.
-fn grpc_keeps(request: &InferRequest) {
-    let body = oip::encode_request("m", "1", request.clone());
-    let envelope = oip::envelope(&body).expect("an encoded request has an envelope");
-    assert_eq!((envelope.model.as_str(), envelope.version.as_str()), ("m", "1"));
-    let mut want = request.clone();
-    // Parameters are a map there: the last of equal keys counts, and there is no order.
-    want.parameters = as_map(&want.parameters);
-    want.inputs.iter_mut().for_each(|it| it.parameters = as_map(&it.parameters));
-    want.outputs.iter_mut().for_each(|it| it.parameters = as_map(&it.parameters));
-    assert_same(
-        &want,
-        &oip::decode_request(body, &DecodeLimits::default()).expect("an encoded request can be decoded"),
-    );
-}
-
-fn as_map(parameters: &Parameters) -> Parameters {
-    let map: BTreeMap<_, _> = parameters.0.iter().cloned().collect();
-    Parameters(map.into_iter().collect())
-}
-
-/// gRPC requests, and what a router finds of them without decoding.
-pub fn oip_request(data: &[u8]) -> bool {
-    let body = Bytes::copy_from_slice(data);
-    // It looks at fewer fields than the decoder, so it may accept more.
-    let _ = oip::envelope(&body);
-    let Ok(request) = oip::decode_request(body, &DecodeLimits::default()) else { return false };
-    assert_whole(&request.inputs);
-    grpc_keeps(&request);
-    true
-}
-
-/// gRPC answers: the same with raw and with typed contents.
-pub fn oip_response(data: &[u8]) -> bool {
-    let Ok(response) = oip::decode_response(Bytes::copy_from_slice(data)) else { return false };
-    assert_whole(&response.outputs);
-    for contents in [Contents::Raw, Contents::Typed] {
-        let body = oip::encode_response(response.clone(), contents);
-        assert_same(&response, &oip::decode_response(body).expect("an encoded answer can be decoded"));
-    }
-    true
+fn is_in_json(request: &InferRequest) -> bool {
+    let data = |it: &Tensor| match &it.data {
+        Data::Fp16(_) | Data::Bf16(_) => false,
+        Data::Bytes(it) => it.iter().all(|it| std::str::from_utf8(it).is_ok()),
+        numbers => numbers.to_f64().is_none_or(|values| values.iter().all(|it| it.is_finite())),
+    };
+    has_finite_parameters(request) && request.inputs.iter().all(data)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use weir_explainer::background::Background;
+use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
 use weir_predictor::runtime::{LoadOptions, Runtime};
@@ -20,6 +21,11 @@ pub fn pickle(data: &[u8]) -> bool {
 /// XGBoost files.
 pub fn xgboost(data: &[u8]) -> bool {
     load(&Xgboost, "bst", data)
+}
+
+/// LightGBM files.
+pub fn lightgbm(data: &[u8]) -> bool {
+    load(&Lightgbm, "bst", data)
 }
 
 /// Files of background data: columns of one length, each with a name.

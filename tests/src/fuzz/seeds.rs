@@ -1,9 +1,22 @@
 //! What fuzzing begins with: small samples, most of them valid.
 
+use prost::Message;
+use weir_proto::generated::mesh;
 use weir_proto::oip::{self, Contents};
-use weir_proto::{DecodeLimits, InferRequest, InferResponse, v2};
+use weir_proto::{DecodeLimits, Face, Form, InferRequest, InferResponse, Layout, Method, v2};
 
 use super::repository;
+
+pub(super) fn jsons() -> Vec<Vec<u8>> {
+    let mut seeds = texts(&[
+        r#"[0, -0, 1.5, -2.5e-3, 9007199254740993, 18446744073709551615, 1e308, 5e-324, 2.2250738585072011e-308]"#,
+        r#"["\u00e9\ud83d\ude00\n\/", "é😀", {"a": null, "b": [true, false, NaN, -Infinity]}]"#,
+        "16777217 3.4028235677973366e38 1.17549435e-38 7.0064923216240853546186479164495807e-46 123456789012345678901234567890.5e-10",
+        "[1,2,3,4,5.25,6,-7,8888888888888888,99999999999999999,0.1,0.30000000000000004,1e23,8.5,9.5]",
+    ]);
+    seeds.extend(v1_requests());
+    seeds
+}
 
 pub(super) fn v1_requests() -> Vec<Vec<u8>> {
     texts(&[
@@ -13,11 +26,29 @@ pub(super) fn v1_requests() -> Vec<Vec<u8>> {
         r#"{"instances": [{"a": 1, "b": "x\n\u00e9"}, {"b": "y", "a": 2.5}], "parameters": {"k": true, "n": [1]}}"#,
         r#"{"inputs": [[[1], [2]], [[3], [9007199254740993]]], "signature_name": "s", "x": [{}]}"#,
         r#"{"instances": [true, false]}"#,
+        r#"{"signature_name": "s", "context": {"c": [5, null]}, "examples": [{"a": [1, 2], "t": true}, {"a": [3, 4], "t": false, "c": [1, 2]}]}"#,
         r#"{"instances": [[], []], "parameters": {"a": 18446744073709551615, "b": 0.5}}"#,
     ])
 }
 
 pub(super) fn v2_requests() -> Vec<Vec<u8>> {
+    let mut seeds = vec![mixed()];
+    seeds.extend(v2_texts());
+    seeds
+}
+
+/// Raw tensors behind the JSON and numbers inside it; the byte 0xff parts them.
+fn mixed() -> Vec<u8> {
+    let json = br#"{"inputs": [
+        {"name": "a", "shape": [2], "datatype": "FP16", "parameters": {"binary_data_size": 4}},
+        {"name": "b", "shape": [1], "datatype": "INT8", "data": [7]},
+        {"name": "c", "shape": [2], "datatype": "BYTES", "parameters": {"binary_data_size": 9, "k": 1}},
+        {"name": "d", "shape": [1], "datatype": "BYTES", "data": ["eA=="], "parameters": {"content_type": "base64"}}],
+        "outputs": [{"name": "y", "parameters": {"binary_data": false}}], "parameters": {"binary_data_output": true}}"#;
+    [json, &b"\xff\x00\x3c\x00\x40\x01\0\0\0x\0\0\0\0"[..]].concat()
+}
+
+fn v2_texts() -> Vec<Vec<u8>> {
     texts(&[
         r#"{"id": "7", "inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [[1, 2.5], [3, NaN]]}]}"#,
         r#"{"inputs": [{"data": [1, -2], "shape": [2], "name": "i", "datatype": "INT8", "parameters": {"k": 1.5}}],
@@ -26,6 +57,8 @@ pub(super) fn v2_requests() -> Vec<Vec<u8>> {
                        {"name": "b", "shape": [2], "datatype": "BOOL", "data": [true, false]},
                        {"name": "u", "shape": [1], "datatype": "UINT64", "data": [18446744073709551615]}]}"#,
         r#"{"inputs": [{"name": "x", "shape": [0, 4], "datatype": "FP64", "data": []}]}"#,
+        // The second shape was taken and the data had been read by the first.
+        r#"{"inputs": [{"name": "x", "shape": [1], "datatype": "INT8", "data": [7], "shape": [2]}]}"#,
     ])
 }
 
@@ -52,12 +85,12 @@ fn decode(body: Vec<u8>) -> Option<InferRequest> {
 }
 
 pub(super) fn oip_requests() -> Vec<Vec<u8>> {
-    let requests = v2_requests().into_iter().filter_map(decode);
+    let requests = v2_texts().into_iter().filter_map(decode);
     requests.map(|it| oip::encode_request("iris", "2", it).to_vec()).chain(typed_request()).collect()
 }
 
 pub(super) fn oip_responses() -> Vec<Vec<u8>> {
-    let requests = v2_requests().into_iter().filter_map(decode);
+    let requests = v2_texts().into_iter().filter_map(decode);
     let answers = requests.map(|it| InferResponse {
         model_name: "iris".to_owned(),
         id: it.id,
@@ -68,6 +101,49 @@ pub(super) fn oip_responses() -> Vec<Vec<u8>> {
     let written =
         |it: InferResponse| [Contents::Raw, Contents::Typed].map(|how| oip::encode_response(it.clone(), how));
     answers.flat_map(written).map(|it| it.to_vec()).collect()
+}
+
+/// Calls in every face, and answers to them.
+pub(super) fn calls() -> Vec<Vec<u8>> {
+    let call = |face: Face, want: Face, body: Vec<u8>, json_length: Option<usize>, form: Form| {
+        let call = mesh::Call {
+            model: "m".to_owned(),
+            version: String::new(),
+            face: mesh::Face::from(face).into(),
+            want: mesh::Face::from(want).into(),
+            body: body.into(),
+            json_length: json_length.map(|it| it as u64),
+            form: form.to_wire(),
+        };
+        call.encode_to_vec()
+    };
+    let mut seeds = Vec::new();
+    for (at, body) in v1_requests().into_iter().enumerate() {
+        let method = if at % 2 == 0 { Method::Predict } else { Method::Classify };
+        let form = Form { method, layout: Layout::Columns, tokens: true, ..Form::default() };
+        seeds.push(call(Face::V1, Face::V1, body, None, form));
+    }
+    let cut = mixed().iter().position(|&it| it == 0xff);
+    let body: Vec<u8> = mixed().into_iter().filter(|&it| it != 0xff).collect();
+    seeds.push(call(Face::V2, Face::V2, body.clone(), cut, Form::default()));
+    let outputs = vec![("a".to_owned(), true)];
+    seeds.push(call(
+        Face::V2,
+        Face::V2,
+        body,
+        Some(0),
+        Form { raw: true, binary: true, outputs, ..Form::default() },
+    ));
+    let messages = oip_requests().into_iter();
+    seeds.extend(messages.map(|it| call(Face::Tensors, Face::V2, it, None, Form::default())));
+    let answer = |body: Vec<u8>| mesh::Answer {
+        face: mesh::Face::Tensors.into(),
+        body: body.into(),
+        json_length: None,
+        form: Form { layout: Layout::Columns, ..Form::default() }.to_wire(),
+    };
+    seeds.extend(oip_responses().into_iter().map(|it| answer(it).encode_to_vec()));
+    seeds
 }
 
 /// A request with typed contents: a tensor `x` of shape [2] and datatype FP32. Nothing here encodes such requests.
@@ -107,7 +183,11 @@ pub(super) fn pickles() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn xgboosts() -> Vec<Vec<u8>> {
-    files("predictor/testdata/xgboost", &["json", "ubj"])
+    files("predictor/testdata/xgboost", &["json", "ubj", "bst"])
+}
+
+pub(super) fn lightgbms() -> Vec<Vec<u8>> {
+    files("predictor/testdata/lightgbm", &["txt", "json"])
 }
 
 pub(super) fn backgrounds() -> Vec<Vec<u8>> {

@@ -481,9 +481,9 @@ fn requests_that_do_not_fit_the_background_are_told_what_would() {
     check(vec![text_column("island", &["Dream"]), text_column("mass", &["big"])], background, want);
     check(numbers([0, 2]), b"a,b\n1,2\n", "the request has no rows to explain; send at least one");
     check(vec![], background, "the request has no input to explain");
-    let halves = Tensor::new("x", [1, 2], Data::Fp16(vec![0, 0].into()));
-    let want = "the input has datatype FP16, expected numbers of FP32, FP64, BOOL or an integer type";
-    check(vec![halves], b"a,b\n1,2\n", want);
+    let texts = Tensor::strings("x", [1, 2], vec!["0".into(), "0".into()]);
+    let want = "the input has datatype BYTES, expected numbers of FP32, FP64, BOOL or an integer type";
+    check(vec![texts], b"a,b\n1,2\n", want);
 }
 
 #[test]

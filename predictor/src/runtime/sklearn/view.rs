@@ -217,11 +217,13 @@ impl<'d> View<'d> {
                 let args = self.at(object.args);
                 match self.at(object.class).global()? {
                     // How protocols 0 to 2 write bytes: as text of the same numbers.
-                    ("_codecs", "encode") => {
-                        let latin1 = args.item(0)?.text()?.chars().map(|it| u8::try_from(it).ok());
-                        latin1.collect::<Option<Vec<u8>>>().map(Cow::Owned)
+                    ("_codecs", "encode") => args.item(0)?.latin1().map(Cow::Owned),
+                    ("builtins" | "__builtin__", "bytearray") if args.items()?.len() > 0 => {
+                        let first = args.item(0)?;
+                        // Python 2 and the protocols before 3 write a text in Latin-1.
+                        first.latin1().map(Cow::Owned).or_else(|| first.bytes())
                     }
-                    ("builtins" | "__builtin__", "bytes") if matches!(args.node(), Node::Tuple(it) if it.is_empty()) => {
+                    ("builtins" | "__builtin__", "bytes" | "bytearray") if matches!(args.node(), Node::Tuple(it) if it.is_empty()) => {
                         Some(Cow::Borrowed(&[]))
                     }
                     _ => None,
@@ -229,6 +231,11 @@ impl<'d> View<'d> {
             }
             _ => None,
         }
+    }
+
+    /// Returns the bytes that a text of as many characters stands for.
+    fn latin1(self) -> Option<Vec<u8>> {
+        self.text()?.chars().map(|it| u8::try_from(it).ok()).collect()
     }
 
     /// Returns what the node is, in words for a message.

@@ -21,33 +21,64 @@ pub(super) struct File {
     /// One, or one an output.
     pub(super) base_scores: Vec<f32>,
     pub(super) objective: String,
+    /// They are margins already, and not in the space of the answers.
+    pub(super) scores_are_margins: bool,
     /// Major and minor version of the XGBoost that wrote it.
     pub(super) version: (u32, u32),
     /// The features' names, or none.
     pub(super) columns: Vec<String>,
+    pub(super) rounds: Rounds,
+    /// The round, counted from zero, that early stopping found to be the best.
+    pub(super) best_iteration: Option<usize>,
+}
+
+/// Which trees a round of training added.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    /// Where the trees of each round begin, and where those of the last end; empty in files before 2.0.
+    starts: Vec<i64>,
+    /// How many a round has in files that do not tell where they begin.
+    trees: usize,
+}
+
+impl Rounds {
+    /// Returns how many trees the first rounds have.
+    pub(super) fn trees(&self, rounds: usize) -> usize {
+        match self.starts.get(rounds).or(self.starts.last()) {
+            Some(&end) => usize::try_from(end).unwrap_or(0),
+            None => self.trees.saturating_mul(rounds),
+        }
+    }
 }
 
 /// What was met so far; the keys of a file come in any order.
 #[derive(Default)]
-struct Parts {
-    version: Vec<i64>,
-    objective: Option<String>,
-    params: Params,
+pub(super) struct Parts {
+    pub(super) version: Vec<i64>,
+    pub(super) objective: Option<String>,
+    pub(super) params: Params,
+    /// Empty where `params` has them as text.
+    pub(super) base_scores: Vec<f32>,
+    pub(super) scores_are_margins: bool,
     columns: Vec<String>,
-    booster: Option<String>,
-    forest: Forest,
-    tree_outputs: Vec<i64>,
-    tree_weights: Vec<f32>,
-    linear_weights: Vec<f32>,
+    pub(super) booster: Option<String>,
+    pub(super) forest: Forest,
+    pub(super) tree_outputs: Vec<i64>,
+    pub(super) tree_weights: Vec<f32>,
+    pub(super) linear_weights: Vec<f32>,
+    round_starts: Vec<i64>,
+    /// Trees of a round for the same output; 0 where the file does not tell.
+    pub(super) parallel: usize,
+    pub(super) best_iteration: Option<usize>,
 }
 
 /// `learner_model_param`, in which numbers are strings.
 #[derive(Default)]
-struct Params {
+pub(super) struct Params {
     base_score: Option<String>,
-    classes: usize,
-    targets: usize,
-    features: usize,
+    pub(super) classes: usize,
+    pub(super) targets: usize,
+    pub(super) features: usize,
 }
 
 /// Reads a whole document.
@@ -57,12 +88,15 @@ pub(super) fn read<'a>(source: &mut impl Source<'a>) -> Result<File, Fault> {
     source.begin_object()?;
     while let Some(key) = source.next_key()? {
         match &*key {
-            "learner" => {
-                found = true;
-                parts.learner(source)?;
+            // What a pickled booster holds: the model, and the settings of the moment.
+            "Model" => {
+                source.begin_object()?;
+                while let Some(key) = source.next_key()? {
+                    found |= parts.document(source, &key)?;
+                }
             }
-            "version" => parts.version = source.integers()?,
-            _ => source.skip()?,
+            "Config" => parts.config(source)?,
+            _ => found |= parts.document(source, &key)?,
         }
     }
     source.finish()?;
@@ -73,6 +107,52 @@ pub(super) fn read<'a>(source: &mut impl Source<'a>) -> Result<File, Fault> {
 }
 
 impl Parts {
+    /// Reads what stands beside that key in a model; returns whether it was the learner.
+    fn document<'a>(&mut self, source: &mut impl Source<'a>, key: &str) -> Result<bool, Fault> {
+        match key {
+            "learner" => self.learner(source)?,
+            "version" => self.version = source.integers()?,
+            _ => source.skip()?,
+        }
+        Ok(key == "learner")
+    }
+
+    /// Reads the settings for how many trees a round has, which models before 1.6 do not tell.
+    pub(super) fn config<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            match &*key {
+                // The depth of the document bounds the recursion.
+                "learner" | "gradient_booster" | "gbtree" => self.config(source)?,
+                "gbtree_train_param" => self.parallel(source)?,
+                _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn parallel<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            match &*key {
+                "num_parallel_tree" => self.parallel = count(source, &key)?,
+                _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn attributes<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            match &*key {
+                "best_iteration" => self.best_iteration = Some(count(source, &key)?),
+                _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
     fn learner<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
         source.begin_object()?;
         while let Some(key) = source.next_key()? {
@@ -80,6 +160,7 @@ impl Parts {
                 "learner_model_param" => self.params(source)?,
                 "gradient_booster" => self.booster(source)?,
                 "objective" => self.objective = name(source)?,
+                "attributes" => self.attributes(source)?,
                 "feature_names" => {
                     source.begin_array()?;
                     while source.next_element()? {
@@ -143,13 +224,15 @@ impl Parts {
                 // XGBoost after 3.4 writes it here and calls the booster `gbtree`.
                 "weight_drop" => self.tree_weights = source.floats()?,
                 "weights" => self.linear_weights = source.floats()?,
+                "iteration_indptr" => self.round_starts = source.integers()?,
+                "gbtree_model_param" => self.parallel(source)?,
                 _ => source.skip()?,
             }
         }
         Ok(())
     }
 
-    fn assemble(mut self) -> Result<File, Fault> {
+    pub(super) fn assemble(mut self) -> Result<File, Fault> {
         let features = self.params.features;
         if features == 0 {
             return Err(Fault::malformed("`num_feature` is missing or 0"));
@@ -191,8 +274,26 @@ impl Parts {
             self.objective.ok_or_else(|| Fault::malformed("`objective` is missing or has no `name`"))?;
         // Said before anything else is found wrong: a new objective may come with parts that make no sense here.
         objective::find(&objective, version)?;
-        let base_scores = base_scores(self.params.base_score.as_deref().unwrap_or("5E-1"))?;
-        Ok(File { scorer, outputs, features, base_scores, objective, version, columns: self.columns })
+        let base_scores = match self.base_scores {
+            none if none.is_empty() => base_scores(self.params.base_score.as_deref().unwrap_or("5E-1"))?,
+            some => some,
+        };
+        let trees = match &scorer {
+            Scorer::Forest(forest) if forest.has_vectors() => self.parallel.max(1),
+            Scorer::Forest(_) | Scorer::Linear(_) => self.parallel.max(1).saturating_mul(outputs),
+        };
+        Ok(File {
+            scorer,
+            outputs,
+            features,
+            base_scores,
+            scores_are_margins: self.scores_are_margins,
+            objective,
+            version,
+            columns: self.columns,
+            rounds: Rounds { starts: self.round_starts, trees },
+            best_iteration: self.best_iteration,
+        })
     }
 }
 
@@ -239,29 +340,24 @@ fn tree<'a>(source: &mut impl Source<'a>, forest: &mut Forest) -> Result<(), Fau
             "categories_nodes" => arrays.category_nodes = source.integers()?,
             "categories_segments" => arrays.category_starts = source.integers()?,
             "categories_sizes" => arrays.category_counts = source.integers()?,
-            "tree_param" => leaf_size(source, forest.len())?,
+            "base_weights" => arrays.weights = source.floats()?,
+            "leaf_weights" => arrays.leaf_weights = source.floats()?,
+            "tree_param" => arrays.leaf_size = leaf_size(source)?,
             _ => source.skip()?,
         }
     }
     forest.push(&arrays)
 }
 
-/// Reads `tree_param` to make sure that a leaf holds one number.
-fn leaf_size<'a>(source: &mut impl Source<'a>, tree: usize) -> Result<(), Fault> {
+/// Reads `tree_param` for how many numbers a leaf holds.
+fn leaf_size<'a>(source: &mut impl Source<'a>) -> Result<usize, Fault> {
+    let mut size = 0;
     source.begin_object()?;
     while let Some(key) = source.next_key()? {
         match &*key {
-            "size_leaf_vector" if count(source, &key)? > 1 => {
-                return Err(Fault::Unsupported {
-                    what: format!(
-                        "tree {tree}, whose leaves are vectors (`multi_strategy=multi_output_tree`),"
-                    ),
-                    advice: "train the model with `multi_strategy=one_output_per_tree`",
-                });
-            }
-            "size_leaf_vector" => {}
+            "size_leaf_vector" => size = count(source, &key)?,
             _ => source.skip()?,
         }
     }
-    Ok(())
+    Ok(size)
 }

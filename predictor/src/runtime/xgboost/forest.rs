@@ -37,8 +37,12 @@ struct Tree {
 #[derive(Default)]
 pub(super) struct Forest {
     nodes: Vec<Node>,
-    /// Of each node; only leaves have one.
+    /// Of each node; only leaves have one. Where leaves are vectors, the bits are the place of the vector's first number.
     values: Vec<f32>,
+    /// The numbers of leaves that are vectors, one for each output; empty where leaves are single numbers.
+    vectors: Vec<f32>,
+    /// How many numbers a leaf holds; 0 before the first tree.
+    leaf_size: usize,
     trees: Vec<Tree>,
     /// The categories that go right, ascending. A list cannot be made to take more memory than the file that wrote it, which
     /// a set of bits can.
@@ -65,12 +69,28 @@ pub(super) struct Arrays {
     pub(super) category_nodes: Vec<i64>,
     pub(super) category_starts: Vec<i64>,
     pub(super) category_counts: Vec<i64>,
+    /// How many numbers a leaf holds; 0 and 1 are one.
+    pub(super) leaf_size: usize,
+    /// Of leaves that are vectors: those of every leaf, whose places the right children tell (since 3.1), or, before, those of
+    /// every node.
+    pub(super) leaf_weights: Vec<f32>,
+    pub(super) weights: Vec<f32>,
 }
 
 impl Forest {
     /// Returns how many trees there are.
     pub(super) fn len(&self) -> usize {
         self.trees.len()
+    }
+
+    /// Returns whether a leaf adds to all outputs.
+    pub(super) fn has_vectors(&self) -> bool {
+        self.leaf_size > 1
+    }
+
+    /// Forgets all trees but the first.
+    pub(super) fn truncate(&mut self, trees: usize) {
+        self.trees.truncate(trees);
     }
 
     /// Returns one past the highest feature that is tested.
@@ -91,6 +111,10 @@ impl Forest {
                 "`tree_info` is about {} trees, the file has {trees}",
                 outputs.len()
             )));
+        }
+        if self.has_vectors() && self.leaf_size != count {
+            let met = self.leaf_size;
+            return Err(Fault::malformed(format!("the leaves hold {met} numbers for {count} outputs")));
         }
         // A model that went on training without dropping has no shares for its last trees.
         if weights.len() > trees {
@@ -116,6 +140,14 @@ impl Forest {
     pub(super) fn push(&mut self, arrays: &Arrays) -> Result<(), Fault> {
         let tree = self.trees.len();
         arrays.check(tree)?;
+        let leaf_size = arrays.leaf_size.max(1);
+        if tree > 0 && leaf_size != self.leaf_size {
+            let before = self.leaf_size;
+            return Err(Fault::malformed(format!(
+                "the leaves of tree {tree} hold {leaf_size} numbers, those of the trees before it {before}"
+            )));
+        }
+        self.leaf_size = leaf_size;
         let fail = |node: usize, what: String| Fault::malformed(format!("node {node} of tree {tree} {what}"));
         let base = self.nodes.len();
         // Where a node of that order is put.
@@ -136,7 +168,8 @@ impl Forest {
             let (left, right) = (arrays.left[node], arrays.right[node]);
             if left < 0 {
                 self.nodes.push(Node { feature: 0, threshold: f32::INFINITY, left: place(at)? });
-                self.values.push(arrays.condition[node]);
+                let value = self.leaf(arrays, node);
+                self.values.push(value.ok_or_else(|| fail(node, "has no leaf vector".to_owned()))?);
             } else {
                 let next = place(order.len())?;
                 for child in [left, right] {
@@ -161,6 +194,23 @@ impl Forest {
         }
         self.trees.push(Tree { root, output: 0, weight: 1.0 });
         Ok(())
+    }
+
+    /// Returns what stands in `values` for a leaf, or `None` when there is nothing in the arrays.
+    fn leaf(&mut self, arrays: &Arrays, node: usize) -> Option<f32> {
+        if !self.has_vectors() {
+            return arrays.condition.get(node).copied();
+        }
+        let (weights, leaf) = if arrays.leaf_weights.is_empty() {
+            (&arrays.weights, node)
+        } else {
+            (&arrays.leaf_weights, usize::try_from(arrays.right[node]).ok()?)
+        };
+        let start = leaf.checked_mul(self.leaf_size)?;
+        let vector = weights.get(start..start.checked_add(self.leaf_size)?)?;
+        let place = u32::try_from(self.vectors.len()).ok()?;
+        self.vectors.extend_from_slice(vector);
+        Some(f32::from_bits(place))
     }
 
     /// Returns the two fields that say how a node tests a row, or what is wrong with it.
@@ -189,15 +239,16 @@ impl Forest {
         for (rows, margins) in
             rows.chunks(BLOCK.saturating_mul(width)).zip(margins.chunks_mut(BLOCK * outputs))
         {
-            if self.sets.is_empty() {
-                self.add_block::<false>(rows, width, margins, outputs);
-            } else {
-                self.add_block::<true>(rows, width, margins, outputs);
+            match (self.sets.is_empty(), self.has_vectors()) {
+                (true, false) => self.add_block::<false, false>(rows, width, margins, outputs),
+                (false, false) => self.add_block::<true, false>(rows, width, margins, outputs),
+                (true, true) => self.add_block::<false, true>(rows, width, margins, outputs),
+                (false, true) => self.add_block::<true, true>(rows, width, margins, outputs),
             }
         }
     }
 
-    fn add_block<const CATEGORIES: bool>(
+    fn add_block<const CATEGORIES: bool, const VECTORS: bool>(
         &self,
         rows: &[f32],
         width: usize,
@@ -214,7 +265,7 @@ impl Forest {
                 let lanes = std::array::from_fn(|lane| &rows[lane * width..(lane + 1) * width]);
                 let leaves = self.walk::<CATEGORIES>(lanes, [tree.root; ABREAST]);
                 for (leaf, margins) in leaves.into_iter().zip(margins.chunks_exact_mut(outputs)) {
-                    margins[tree.output as usize] += self.values[leaf as usize] * tree.weight;
+                    self.add_leaf::<VECTORS>(tree, leaf, margins);
                 }
             }
         }
@@ -225,9 +276,21 @@ impl Forest {
                 let roots = std::array::from_fn(|lane| trees.get(lane).unwrap_or(&trees[0]).root);
                 let leaves = self.walk::<CATEGORIES>([row; ABREAST], roots);
                 for (tree, leaf) in trees.iter().zip(leaves) {
-                    margins[tree.output as usize] += self.values[leaf as usize] * tree.weight;
+                    self.add_leaf::<VECTORS>(tree, leaf, margins);
                 }
             }
+        }
+    }
+
+    /// Adds a leaf to the margins of a row.
+    #[inline(always)]
+    fn add_leaf<const VECTORS: bool>(&self, tree: &Tree, leaf: u32, margins: &mut [f32]) {
+        let value = self.values[leaf as usize];
+        if VECTORS {
+            let vector = &self.vectors[value.to_bits() as usize..];
+            margins.iter_mut().zip(vector).for_each(|(margin, value)| *margin += value * tree.weight);
+        } else {
+            margins[tree.output as usize] += value * tree.weight;
         }
     }
 

@@ -1,4 +1,5 @@
-//! XGBoost models in JSON and UBJSON: an own reader and an own walker, bit for bit what the framework answers.
+//! XGBoost models in JSON, UBJSON and the binary format before them: an own reader and an own walker, bit for bit what the
+//! framework answers.
 //!
 //! Answers are those of `Booster.predict`, which is what KServe's server calls: every tree counts, so `best_iteration`, which
 //! only XGBoost's scikit-learn wrapper looks at, changes nothing. Where versions of XGBoost disagree, the one that wrote the
@@ -6,6 +7,7 @@
 
 mod file;
 mod forest;
+mod legacy;
 mod linear;
 mod objective;
 mod source;
@@ -17,6 +19,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use weir_sdk::Model;
+use weir_sdk::proto::json::{JsonError, Kind, Reader};
 use weir_sdk::proto::{Data, DataType, Error, Signature, Tensor, TensorSpec};
 
 use self::forest::Forest;
@@ -36,6 +39,10 @@ impl Runtime for Xgboost {
         &["bst", "json", "ubj"]
     }
 
+    fn recognizes(&self, head: &[u8]) -> bool {
+        begins(head) || legacy::begins(head)
+    }
+
     fn load(&self, file: &Path, _options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
         let bytes =
             std::fs::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
@@ -49,11 +56,18 @@ impl Runtime for Xgboost {
     }
 }
 
-/// What is wrong with the bytes of a file.
+/// What is wrong with the bytes of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
+    /// They are not what the format says.
     Malformed(String),
-    Unsupported { what: String, advice: &'static str },
+    /// They are sound, but hold something that is not served.
+    Unsupported {
+        /// What it is, by XGBoost's own name.
+        what: String,
+        /// What to do.
+        advice: &'static str,
+    },
 }
 
 impl Fault {
@@ -63,12 +77,17 @@ impl Fault {
 }
 
 /// A booster: what sums up a row's margins, and what makes an answer of them.
-struct Booster {
+pub struct Booster {
     signature: Signature,
     scorer: Scorer,
+    objective: String,
+    rounds: file::Rounds,
+    best_iteration: Option<usize>,
     features: usize,
     /// The margin that every row begins with, one for each output.
     base: Vec<f32>,
+    /// The base is added to the sum of the trees, and is not what the sum begins with. It is a matter of the last bit.
+    base_last: bool,
     transform: Transform,
 }
 
@@ -77,32 +96,64 @@ enum Scorer {
     Linear(Linear),
 }
 
-/// Reads a model of either format; which one it is, its content tells, for `.bst` may be anything.
+/// Reads a model of any format; which one it is, its content tells, for `.bst` may be anything.
 fn read(bytes: &[u8]) -> Result<Booster, Fault> {
     let mut rest = bytes.iter().copied().skip_while(u8::is_ascii_whitespace);
     match (rest.next(), rest.next()) {
         (Some(b'{'), Some(b'L' | b'l' | b'I' | b'i' | b'U')) => {
             Booster::new(file::read(&mut ubjson::Reader::new(bytes))?, "xgboost_ubjson")
         }
-        (Some(b'{'), _) => Booster::new(file::read(&mut source::Json::new(bytes))?, "xgboost_json"),
-        (Some(0x80), _) => Err(Fault::Unsupported {
+        (Some(b'{'), Some(b'"' | b'}' | b' ' | b'\n' | b'\r' | b'\t')) => {
+            Booster::new(file::read(&mut source::Json::new(bytes))?, "xgboost_json")
+        }
+        // The first bytes of a binary file are those of a number, and may be any.
+        (Some(0x80), Some(2..=5)) if !legacy::is_model(bytes) => Err(Fault::Unsupported {
             what: "a pickled Python object".to_owned(),
-            advice: "write the model with `booster.save_model(\"model.ubj\")`",
+            advice: "serve it with the runtime `sklearn`, or write the model with `booster.save_model(\"model.ubj\")`",
         }),
         (None, _) => Err(Fault::malformed("the file is empty")),
-        _ => Err(Fault::Unsupported {
-            what: "a file that is neither JSON nor UBJSON, such as the binary format of XGBoost before 1.6,"
-                .to_owned(),
-            advice: "load it with XGBoost 1.6 to 3.0 and write it with `booster.save_model(\"model.ubj\")`",
+        _ if bytes.starts_with(b"bs64") => Err(Fault::Unsupported {
+            what: "the binary format in base64 of XGBoost before 0.6".to_owned(),
+            advice: "decode it, or write the model with `booster.save_model(\"model.ubj\")`",
         }),
+        _ => Booster::new(legacy::read(bytes)?, "xgboost_binary"),
     }
+}
+
+/// Returns whether a file begins as XGBoost's do: UBJSON, or JSON with a key that no other framework's has.
+fn begins(head: &[u8]) -> bool {
+    let mut bytes = head.iter().filter(|it| !it.is_ascii_whitespace());
+    if let (Some(b'{'), Some(b'L' | b'l' | b'I' | b'i' | b'U')) = (bytes.next(), bytes.next()) {
+        return true;
+    }
+    let mut reader = Reader::new(head);
+    let mut begin = || -> Result<bool, JsonError> {
+        reader.begin_object()?;
+        Ok(match reader.next_key()?.as_deref() {
+            Some("learner") => true,
+            // Of LightGBM it is a text.
+            Some("version") => reader.peek()? == Kind::Array,
+            _ => false,
+        })
+    };
+    begin().unwrap_or(false)
+}
+
+/// Reads a model out of memory, such as the attribute `handle` of a pickled `xgboost.Booster`: what `save_model`, `save_raw` or
+/// `serialize` wrote, in any format.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn from_bytes(bytes: &[u8]) -> Result<Booster, Fault> {
+    read(bytes)
 }
 
 impl Booster {
     fn new(file: file::File, platform: &str) -> Result<Self, Fault> {
-        let file::File { scorer, outputs, features, base_scores, objective, version, columns } = file;
+        let file::File { scorer, outputs, features, base_scores, objective, version, columns, .. } = file;
         let rule = objective::find(&objective, version)?;
-        let base: Vec<f32> = base_scores.iter().map(|&score| rule.link.margin(score)).collect();
+        let link = if file.scores_are_margins { objective::Link::Identity } else { rule.link };
+        let base: Vec<f32> = base_scores.iter().map(|&score| link.margin(score)).collect();
         if let Some(at) = base.iter().position(|margin| !margin.is_finite()) {
             let score = base_scores[at];
             return Err(Fault::malformed(format!(
@@ -145,15 +196,79 @@ impl Booster {
             columns,
             ..Signature::default()
         };
-        Ok(Self { signature, scorer, features, base, transform: rule.transform })
+        let (rounds, best_iteration) = (file.rounds, file.best_iteration);
+        let transform = rule.transform;
+        // Since 1.3 the sum begins with it. Linear models always did so.
+        let base_last = version < (1, 3) && matches!(scorer, Scorer::Forest(_));
+        Ok(Self {
+            signature,
+            scorer,
+            objective,
+            rounds,
+            best_iteration,
+            features,
+            base,
+            base_last,
+            transform,
+        })
+    }
+
+    /// Returns the objective's name, such as `binary:logistic`.
+    pub fn objective(&self) -> &str {
+        &self.objective
+    }
+
+    /// Returns how many features a row has.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Returns how many margins a row gets: the classes, the targets, or 1.
+    pub fn outputs(&self) -> usize {
+        self.base.len()
+    }
+
+    /// Returns the round of training, counted from zero, that early stopping found to be the best, when it was used.
+    /// `Booster.predict` asks all trees all the same; XGBoost's scikit-learn wrappers ask those up to this round.
+    pub fn best_iteration(&self) -> Option<usize> {
+        self.best_iteration
+    }
+
+    /// Forgets what was trained after so many rounds. A linear model has no rounds to tell apart.
+    pub fn truncate(&mut self, rounds: usize) {
+        let trees = self.rounds.trees(rounds);
+        match &mut self.scorer {
+            Scorer::Forest(forest) => forest.truncate(trees),
+            Scorer::Linear(_) => {}
+        }
+    }
+
+    /// Answers rows, `features` numbers each, NaN being a missing value, as `Booster.predict` does: a number a row, or
+    /// `outputs` numbers a row, flat. With `margin` as under `output_margin=True`.
+    ///
+    /// # Errors
+    /// The row and the column of an infinite value, which XGBoost refuses.
+    pub fn answer(&self, rows: &[f32], margin: bool) -> Result<Vec<f32>, (usize, usize)> {
+        if let Some(at) = rows.iter().position(|value| value.is_infinite()) {
+            return Err((at / self.features, at % self.features));
+        }
+        let margins = self.margins(rows);
+        Ok(if margin { margins } else { self.transform.apply(margins, self.base.len()) })
     }
 
     /// Returns the margins of the rows, outputs innermost.
     fn margins(&self, rows: &[f32]) -> Vec<f32> {
-        let mut margins = self.base.repeat(rows.len() / self.features);
+        let outputs = self.base.len();
+        let count = rows.len() / self.features;
+        let mut margins = if self.base_last { vec![0.0; count * outputs] } else { self.base.repeat(count) };
         match &self.scorer {
-            Scorer::Forest(forest) => forest.add(rows, self.features, &mut margins, self.base.len()),
-            Scorer::Linear(linear) => linear.add(rows, self.features, &mut margins, self.base.len()),
+            Scorer::Forest(forest) => forest.add(rows, self.features, &mut margins, outputs),
+            Scorer::Linear(linear) => linear.add(rows, self.features, &mut margins, outputs),
+        }
+        if self.base_last {
+            for row in margins.chunks_exact_mut(outputs) {
+                row.iter_mut().zip(&self.base).for_each(|(sum, base)| *sum += base);
+            }
         }
         margins
     }

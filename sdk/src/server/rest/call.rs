@@ -3,13 +3,16 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_proto::{Error, Face, Form, Method, Payload};
 
 use super::super::app::App;
+use super::super::encoding::{self, Coding};
+use super::events::{self, Event, Signs};
 use super::respond::{answer, error_response, refuse};
 use crate::call::REQUEST_ID;
-use crate::{Call, Context, Verb};
+use crate::{Call, Context, Travellers, Verb};
 
 /// What a path says of a call.
 pub(super) struct Target {
@@ -24,6 +27,38 @@ pub(super) struct Target {
 /// The header that tells how long the JSON is which raw tensors follow.
 pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
+/// What a request's headers say, read in one walk.
+struct Said<'h> {
+    headers: &'h HeaderMap,
+    context: Context,
+    json_length: Option<&'h HeaderValue>,
+    signs: Signs,
+    /// There is a header that says how the body is compressed.
+    encoded: bool,
+    /// There is a header that says how the answer may be.
+    accepts: bool,
+}
+
+impl<'h> Said<'h> {
+    fn of(headers: &'h HeaderMap, travellers: &Travellers) -> Result<Self, Error> {
+        let (mut json_length, mut signs) = (None, Signs::default());
+        let (mut encoded, mut accepts) = (false, false);
+        let context = Context::beside(headers, travellers, |name, value| match name.as_str() {
+            "content-type" => signs.content_type(value),
+            "content-encoding" => encoded = true,
+            "accept-encoding" => accepts = true,
+            "inference-header-content-length" => json_length = json_length.or(Some(value)),
+            name if name.starts_with(events::PREFIX) => signs.attribute(name),
+            _ => {}
+        })?;
+        Ok(Self { headers, context, json_length, signs, encoded, accepts })
+    }
+
+    fn coding(&self) -> Result<Option<Coding>, Error> {
+        if self.encoded { Coding::of_request(self.headers) } else { Ok(None) }
+    }
+}
+
 /// Serves one call.
 pub(super) async fn serve(app: &App, target: Target, request: Request) -> Response {
     let _admitted = match app.admit() {
@@ -31,23 +66,59 @@ pub(super) async fn serve(app: &App, target: Target, request: Request) -> Respon
         Err(error) => return refuse(app, error),
     };
     let (parts, body) = request.into_parts();
-    let mut call = match read(app, target, &parts.headers, body).await {
-        Ok(call) => call,
+    let said = match Said::of(&parts.headers, &app.travellers) {
+        Ok(said) => said,
         Err(error) => return refuse(app, error),
     };
-    let id = app.identify(&mut call);
-    let mut response = match app.serve(call).await {
-        Ok(payload) => answer(payload),
-        Err(error) => error_response(&error),
+    let coding = match said.coding() {
+        Ok(coding) => coding,
+        Err(error) => {
+            let mut response = refuse(app, error);
+            response.headers_mut().insert(header::ACCEPT_ENCODING, encoding::ACCEPTED);
+            return response;
+        }
+    };
+    let accepted = said.accepts.then_some(said.headers);
+    let (mut call, event) = match read(app, target, said, coding, body).await {
+        Ok(read) => read,
+        Err(error) => return refuse(app, error),
+    };
+    let id = app.identify(&mut call.context);
+    let mut response = match (app.serve(call).await, event) {
+        (Ok(payload), event) => respond(app, accepted, event, payload).await,
+        (Err(error), Some(event)) => error_response(&event.blame(error)),
+        (Err(error), None) => error_response(&error),
     };
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
-async fn read(app: &App, target: Target, headers: &HeaderMap, body: Body) -> Result<Call, Error> {
-    let context = Context::of(headers)?;
-    let body = app.read(body, &context).await?;
-    let json_length = match (target.face, headers.get(JSON_LENGTH)) {
+async fn read(
+    app: &App,
+    target: Target,
+    said: Said<'_>,
+    coding: Option<Coding>,
+    body: Body,
+) -> Result<(Call, Option<Event>), Error> {
+    let event = if target.face == Face::V1 { said.signs.mode(said.headers)? } else { None };
+    let mut body = app.read(body, &said.context).await?;
+    if let Some(coding) = coding {
+        // Boxed, as what few requests need: all of them would carry its size.
+        body = Box::pin(encoding::decompress(coding, body, app.limits.max_decompressed_bytes)).await?;
+    }
+    let event = match event {
+        Some(mode) => {
+            let (event, data) = events::read(app, mode, &target.model, said.headers, body)?;
+            body = data;
+            Some(event)
+        }
+        None => None,
+    };
+    call(app, target, said, body).map(|call| (call, event))
+}
+
+fn call(app: &App, target: Target, said: Said<'_>, body: Bytes) -> Result<Call, Error> {
+    let json_length = match (target.face, said.json_length) {
         (Face::V2, Some(told)) => Some(json_length(told, body.len())?),
         _ => None,
     };
@@ -58,9 +129,39 @@ async fn read(app: &App, target: Target, headers: &HeaderMap, body: Body) -> Res
         version: target.version,
         payload: Payload { json_length, form, ..Payload::new(target.face, body) },
         want: target.face,
-        context,
+        context: said.context,
         limits: app.limits.decode,
     })
+}
+
+/// Writes an answer: as an event to an event, and compressed for whoever accepts it.
+async fn respond(
+    app: &App,
+    accepted: Option<&HeaderMap>,
+    event: Option<Event>,
+    mut payload: Payload,
+) -> Response {
+    let event = event.map(|event| event.answer(app, &mut payload)).unwrap_or_default();
+    let (length, over) = (payload.body.len(), app.limits.compress_over_bytes);
+    let coding = accepted.and_then(|headers| Coding::of_answer(headers, length, over));
+    if let Some(coding) = coding {
+        match Box::pin(encoding::compress(coding, payload.body)).await {
+            Ok(body) => payload.body = body,
+            Err(error) => return refuse(app, error),
+        }
+    }
+    let mut response = answer(payload);
+    let headers = response.headers_mut();
+    for (name, value) in event {
+        headers.insert(name, value);
+    }
+    if let Some(coding) = coding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
+    if coding.is_some() || (over > 0 && length > over) {
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    response
 }
 
 /// Reads the header, in Triton's words where it is wrong.

@@ -1,10 +1,11 @@
 //! The REST face: paths of V1 and V2 become calls, answers and errors become responses.
 
 mod call;
+mod events;
 mod metadata;
 mod path;
 mod repository;
-mod respond;
+pub(super) mod respond;
 mod v1;
 mod v2;
 
@@ -19,18 +20,21 @@ use http::StatusCode;
 use weir_proto::{Code, Error};
 
 use super::app::App;
-use super::inference;
+use super::{docs, grpc};
 use respond::{json_body, refuse};
+pub(super) use v2::EXTENSIONS;
+
+pub use events::Events;
 
 type Shared = State<Arc<App>>;
 
-/// Every path of a server, REST and gRPC.
+/// Every path of REST.
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(|| async { json_body(Bytes::from_static(br#"{"status":"alive"}"#)) }))
         .merge(v1_routes())
         .merge(v2_routes())
-        .route_service("/inference.GRPCInferenceService/{method}", inference::Service::new(Arc::clone(&app)))
+        .merge(docs::routes(app.switches.docs))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(app)
@@ -76,6 +80,9 @@ fn v2_routes() -> Router<Arc<App>> {
 }
 
 async fn no_route(State(app): Shared, request: Request) -> Response {
+    if grpc::is_grpc(request.headers().get(http::header::CONTENT_TYPE)) {
+        return grpc::not_offered(&app, request.uri().path());
+    }
     refuse(&app, Error::new(Code::NotFound, format!("no route `{}`", request.uri().path())))
 }
 

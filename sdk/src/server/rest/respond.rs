@@ -21,14 +21,14 @@ pub(super) fn answer(payload: Payload) -> Response {
 }
 
 /// A JSON document.
-pub(super) fn json_body(body: Bytes) -> Response {
+pub(in super::super) fn json_body(body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// An error that this service met itself.
-pub(super) fn refuse(app: &App, error: Error) -> Response {
+pub(in super::super) fn refuse(app: &App, error: Error) -> Response {
     error_response(&error.or_origin(app.handle.component()))
 }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use http::{HeaderValue, header};
 use weir_proto::{Code, Error, Face, Method, json};
 
 use super::call::{Target, serve};
@@ -12,7 +13,11 @@ use super::{Shared, no_method};
 use crate::{ModelState, ModelStatus, Verb};
 
 pub(super) async fn call(state: Shared, path: ModelPath, request: Request) -> Response {
-    let Ok((path, verb)) = path.split_verb() else { return no_method(state, request).await };
+    let Ok((path, verb)) = path.split_verb() else {
+        let mut response = no_method(state, request).await;
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD"));
+        return response;
+    };
     let State(app) = state;
     let (verb, method) = match &*verb {
         "predict" => (Verb::Infer, Method::Predict),

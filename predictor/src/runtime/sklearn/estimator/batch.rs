@@ -180,14 +180,14 @@ impl<'b> Batch<'b> {
     ///
     /// # Errors
     /// `InvalidInput` naming a column of texts.
-    pub(crate) fn side_by_side(parts: Vec<Batch<'_>>, rows: usize) -> Result<Batch<'static>, Error> {
+    pub(crate) fn side_by_side(parts: &[Batch<'_>], rows: usize) -> Result<Batch<'static>, Error> {
         if parts.iter().any(|it| matches!(it, Batch::Sparse(_))) {
-            return joined(&parts, rows).map(Batch::Sparse);
+            return joined(parts, rows).map(Batch::Sparse);
         }
         let width = parts.iter().map(Batch::width).sum();
         let mut values = vec![0.0; rows * width];
         let mut from = 0;
-        for part in &parts {
+        for part in parts {
             let (numbers, narrow) = (part.numbers()?, part.width());
             for row in 0..rows {
                 values[row * width + from..][..narrow].copy_from_slice(&numbers[row * narrow..][..narrow]);
@@ -329,11 +329,11 @@ mod tests {
     #[test]
     fn parts_stand_side_by_side() {
         let dense = || Batch::dense(vec![1.0, 0.0], 2, 1);
-        let both = Batch::side_by_side(vec![dense(), sparse()], 2).unwrap();
+        let both = Batch::side_by_side(&[dense(), sparse()], 2).unwrap();
         assert!(matches!(both, Batch::Sparse(_)));
         assert_eq!(*both.numbers().unwrap(), [1.0, 0.0, 5.0, 0.0, 0.0, 7.0, 0.0, 9.0]);
         let table = Batch::Table(vec![Column::Numbers(vec![3.0, 4.0].into())]);
-        let both = Batch::side_by_side(vec![dense(), table], 2).unwrap();
+        let both = Batch::side_by_side(&[dense(), table], 2).unwrap();
         assert_eq!(*both.numbers().unwrap(), [1.0, 3.0, 0.0, 4.0]);
     }
 }

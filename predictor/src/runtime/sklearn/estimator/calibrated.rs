@@ -41,6 +41,12 @@ fn member(fitted: &Fitted<'_>, classes: usize) -> Result<Member, Refusal> {
     let Some(classifier) = steps.classifier() else {
         return Err(fitted.malformed("holds an estimator that is no classifier"));
     };
+    if classifier.may_have_scores() {
+        return Err(fitted.unsupported(
+            "whose estimator has a `decision_function` in some of its versions only",
+            "calibrate an estimator of scikit-learn, or convert the model to ONNX",
+        ));
+    }
     let columns = if classes == 2 { 1 } else { classes };
     let by_scores = match classifier.scores() {
         Some(Scores::One) if classes == 2 => true,

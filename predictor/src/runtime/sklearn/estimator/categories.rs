@@ -31,6 +31,26 @@ impl Categories {
         items.map(|it| Self::read(fitted, it)).collect()
     }
 
+    /// Reads the categories of one column, but for those that stand for missing values, which come last.
+    pub(super) fn read_present(fitted: &Fitted<'_>, view: View<'_>) -> Result<Self, Refusal> {
+        let array = Array::read(view).map_err(|refusal| fitted.about("categories_", refusal))?;
+        let Some(members) = array.members() else { return Self::read(fitted, view) };
+        let mut members: Vec<View<'_>> = members.collect();
+        while members.last().is_some_and(|it| it.is_none() || it.number().is_some_and(f64::is_nan)) {
+            members.pop();
+        }
+        let text = |it: &View<'_>| it.string().map(|it| Bytes::from(it.into_owned().into_bytes()));
+        let texts: Option<Vec<Bytes>> = members.iter().map(text).collect();
+        match texts {
+            Some(texts) if !texts.is_empty() => {
+                let count = texts.len();
+                let places = texts.into_iter().enumerate().map(|(at, text)| (text, at)).collect();
+                Ok(Self::Texts { places, count })
+            }
+            Some(_) | None => Self::read(fitted, view),
+        }
+    }
+
     fn read(fitted: &Fitted<'_>, view: View<'_>) -> Result<Self, Refusal> {
         let array = Array::read(view).map_err(|refusal| fitted.about("categories_", refusal))?;
         let elements = array.elements().map_err(|refusal| fitted.about("categories_", refusal))?;

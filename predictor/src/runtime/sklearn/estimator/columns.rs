@@ -267,7 +267,7 @@ impl Transformer for SideBySide {
 
     fn transform<'b>(&self, batch: Batch<'b>) -> Result<Batch<'b>, Error> {
         let parts = self.parts.iter().map(|it| it.transform(&batch)).collect::<Result<Vec<_>, _>>()?;
-        Batch::side_by_side(parts, batch.rows())
+        Batch::side_by_side(&parts, batch.rows())
     }
 
     fn row_ns(&self) -> f64 {

@@ -160,13 +160,7 @@ impl Transformer for Polynomial {
 /// Powers that make columns look normal: Box and Cox (1964), Yeo and Johnson (2000).
 fn power(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let lambdas = fitted.floats("lambdas_")?;
-    let rule = match fitted.text("method").unwrap_or("yeo-johnson") {
-        "yeo-johnson" => PowerRule::YeoJohnson,
-        "box-cox" => PowerRule::BoxCox,
-        other => {
-            return Err(fitted.unsupported(format!("with method `{other}`"), "use box-cox or yeo-johnson"));
-        }
-    };
+    let rule = PowerRule::read(fitted)?;
     steps.add_transformer(fitted, Box::new(Power { lambdas, rule }))?;
     // It scales in the end, by a scaler of its own.
     if fitted.flag("standardize", true)? {
@@ -176,9 +170,19 @@ fn power(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PowerRule {
+pub(super) enum PowerRule {
     YeoJohnson,
     BoxCox,
+}
+
+impl PowerRule {
+    pub(super) fn read(fitted: &Fitted<'_>) -> Result<Self, Refusal> {
+        match fitted.text("method").unwrap_or("yeo-johnson") {
+            "yeo-johnson" => Ok(Self::YeoJohnson),
+            "box-cox" => Ok(Self::BoxCox),
+            other => Err(fitted.unsupported(format!("with method `{other}`"), "use box-cox or yeo-johnson")),
+        }
+    }
 }
 
 struct Power {
@@ -237,59 +241,63 @@ impl Transformer for Power {
 
 /// A function of numpy, by name; a function of the user's is code, which is not run.
 fn function(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
-    let apply: fn(f64) -> f64 = match fitted.optional("func") {
-        None => |x| x,
-        Some(view) => match view.global() {
-            Some((
-                "numpy"
-                | "numpy.core._multiarray_umath"
-                | "numpy._core._multiarray_umath"
-                | "numpy.core.umath",
-                name,
-            )) => match name {
-                "log" => f64::ln,
-                "log1p" => f64::ln_1p,
-                "log2" => f64::log2,
-                "log10" => f64::log10,
-                "exp" => f64::exp,
-                "expm1" => f64::exp_m1,
-                "sqrt" => f64::sqrt,
-                "cbrt" => f64::cbrt,
-                "abs" | "absolute" | "fabs" => f64::abs,
-                "square" => |x| x * x,
-                "reciprocal" => |x| 1.0 / x,
-                "negative" => |x| -x,
-                "sin" => f64::sin,
-                "cos" => f64::cos,
-                "tan" => f64::tan,
-                "tanh" => f64::tanh,
-                "floor" => f64::floor,
-                "ceil" => f64::ceil,
-                "trunc" => f64::trunc,
-                "rint" => f64::round_ties_even,
-                "sign" => |x| {
-                    if x > 0.0 {
-                        1.0
-                    } else if x < 0.0 {
-                        -1.0
-                    } else {
-                        x
-                    }
-                },
-                other => return Err(not_known(fitted, &format!("numpy.{other}"))),
-            },
-            Some((module, name)) => return Err(not_known(fitted, &format!("{module}.{name}"))),
-            None => return Err(not_known(fitted, &view.kind())),
-        },
-    };
-    if fitted.optional("kw_args").is_some() && fitted.optional("func").is_some() {
-        let empty = fitted.need("kw_args").is_ok_and(|it| it.is_empty_dict());
-        if !empty {
-            return Err(fitted.unsupported("with arguments for its function", "leave `kw_args` out"));
-        }
-    }
+    let apply = known(fitted, "func", "kw_args")?;
     let checked = fitted.flag("validate", false)?;
     steps.add_open(fitted, Box::new(move |features| Box::new(Function { features, apply, checked })))
+}
+
+/// Returns the function that the attribute names; without one, what it is given. `arguments` names the attribute of what
+/// else it would be called with.
+pub(super) fn known(fitted: &Fitted<'_>, name: &str, arguments: &str) -> Result<fn(f64) -> f64, Refusal> {
+    let Some(view) = fitted.optional(name) else { return Ok(|x| x) };
+    let apply: fn(f64) -> f64 = match view.global() {
+        Some((
+            "numpy" | "numpy.core._multiarray_umath" | "numpy._core._multiarray_umath" | "numpy.core.umath",
+            name,
+        )) => match name {
+            "log" => f64::ln,
+            "log1p" => f64::ln_1p,
+            "log2" => f64::log2,
+            "log10" => f64::log10,
+            "exp" => f64::exp,
+            "exp2" => f64::exp2,
+            "expm1" => f64::exp_m1,
+            "sqrt" => f64::sqrt,
+            "cbrt" => f64::cbrt,
+            "abs" | "absolute" | "fabs" => f64::abs,
+            "square" => |x| x * x,
+            "reciprocal" => |x| 1.0 / x,
+            "negative" => |x| -x,
+            "sin" => f64::sin,
+            "cos" => f64::cos,
+            "tan" => f64::tan,
+            "tanh" => f64::tanh,
+            "arctanh" => f64::atanh,
+            "sinh" => f64::sinh,
+            "arcsinh" => f64::asinh,
+            "floor" => f64::floor,
+            "ceil" => f64::ceil,
+            "trunc" => f64::trunc,
+            "rint" => f64::round_ties_even,
+            "sign" => |x| {
+                if x > 0.0 {
+                    1.0
+                } else if x < 0.0 {
+                    -1.0
+                } else {
+                    x
+                }
+            },
+            other => return Err(not_known(fitted, &format!("numpy.{other}"))),
+        },
+        Some((module, name)) => return Err(not_known(fitted, &format!("{module}.{name}"))),
+        None => return Err(not_known(fitted, &view.kind())),
+    };
+    if fitted.optional(arguments).is_some_and(|it| !it.is_empty_dict()) {
+        let advice = format!("leave `{arguments}` out");
+        return Err(fitted.unsupported("with arguments for its function", advice));
+    }
+    Ok(apply)
 }
 
 fn not_known(fitted: &Fitted<'_>, name: &str) -> Refusal {
@@ -334,7 +342,12 @@ impl Transformer for Function {
 fn variance(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let variances = fitted.floats("variances_")?;
     let threshold = if fitted.optional("threshold").is_some() { fitted.number("threshold")? } else { 0.0 };
-    select(fitted, variances.iter().map(|&it| it > threshold).collect(), Missing::Allowed, steps)
+    select(
+        fitted,
+        &variances.iter().map(|&it| it > threshold).collect::<Vec<bool>>(),
+        Missing::Allowed,
+        steps,
+    )
 }
 
 /// The `k` greatest scores; of equals the last, as numpy's stable sort leaves them.
@@ -342,7 +355,7 @@ fn k_best(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let scores = scores(fitted)?;
     let k = fitted.need("k")?;
     if k.text() == Some("all") {
-        return select(fitted, vec![true; scores.len()], Missing::Refused, steps);
+        return select(fitted, &vec![true; scores.len()], Missing::Refused, steps);
     }
     let k = k.int().and_then(|it| usize::try_from(it).ok());
     let k = k.ok_or_else(|| fitted.malformed("has a `k` that is no count"))?;
@@ -350,7 +363,7 @@ fn k_best(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let mut mask = vec![false; scores.len()];
     order.iter().rev().take(k).for_each(|&at| mask[at] = true);
-    select(fitted, mask, Missing::Refused, steps)
+    select(fitted, &mask, Missing::Refused, steps)
 }
 
 /// Scores above a percentile, then the first of those that equal it.
@@ -358,7 +371,7 @@ fn percentile(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let scores = scores(fitted)?;
     let percent = fitted.number("percentile")?;
     if percent >= 100.0 || percent <= 0.0 {
-        return select(fitted, vec![percent > 0.0; scores.len()], Missing::Refused, steps);
+        return select(fitted, &vec![percent > 0.0; scores.len()], Missing::Refused, steps);
     }
     let mut sorted = scores.clone();
     sorted.sort_by(f64::total_cmp);
@@ -378,13 +391,13 @@ fn percentile(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
         mask[at] = true;
         left -= 1;
     }
-    select(fitted, mask, Missing::Refused, steps)
+    select(fitted, &mask, Missing::Refused, steps)
 }
 
 fn false_positives(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let values = fitted.floats("pvalues_")?;
     let alpha = fitted.number("alpha")?;
-    select(fitted, values.iter().map(|&it| it < alpha).collect(), Missing::Refused, steps)
+    select(fitted, &values.iter().map(|&it| it < alpha).collect::<Vec<bool>>(), Missing::Refused, steps)
 }
 
 /// Scores that are no number are the least.
@@ -398,7 +411,7 @@ fn scores(fitted: &Fitted<'_>) -> Result<Vec<f64>, Refusal> {
 
 fn supported(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let mask = fitted.floats("support_")?;
-    select(fitted, mask.iter().map(|&it| it != 0.0).collect(), Missing::Allowed, steps)
+    select(fitted, &mask.iter().map(|&it| it != 0.0).collect::<Vec<bool>>(), Missing::Allowed, steps)
 }
 
 /// Columns whose importance, by the fitted estimator, is at least the threshold.
@@ -439,7 +452,12 @@ fn from_model(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
             _ => return Err(fitted.unsupported("with that threshold", "use a number, `mean` or `median`")),
         },
     };
-    select(fitted, importance.iter().map(|&it| it >= threshold).collect(), Missing::Allowed, steps)
+    select(
+        fitted,
+        &importance.iter().map(|&it| it >= threshold).collect::<Vec<bool>>(),
+        Missing::Allowed,
+        steps,
+    )
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -449,7 +467,7 @@ fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
 }
 
-fn select(fitted: &Fitted<'_>, mask: Vec<bool>, missing: Missing, steps: &mut Steps) -> Result<(), Refusal> {
+fn select(fitted: &Fitted<'_>, mask: &[bool], missing: Missing, steps: &mut Steps) -> Result<(), Refusal> {
     let kept: Vec<usize> = mask.iter().enumerate().filter_map(|(at, kept)| kept.then_some(at)).collect();
     if kept.is_empty() {
         return Err(fitted.unsupported("that keeps no column", "fit it so that it keeps one"));

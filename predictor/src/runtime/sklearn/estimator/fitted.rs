@@ -20,6 +20,11 @@ impl<'d> Fitted<'d> {
         Self { view, class, place, count }
     }
 
+    /// Returns the estimator itself, as one of a list of such.
+    pub(super) fn itself(&self) -> View<'d> {
+        self.view
+    }
+
     /// Reads a model that this one holds. `part` says where, as in `estimator 2 of`.
     pub(super) fn model(&self, view: View<'d>, part: &str) -> Result<Steps, Refusal> {
         steps::model(view, self.place_of(part), self.count)
@@ -104,18 +109,21 @@ impl<'d> Fitted<'d> {
         self.optional(name)?.text()
     }
 
-    /// Returns the names of the columns, when there are as many as features.
+    /// Returns the names of the columns, when there are as many as features; none when it was not fitted on a data frame.
     pub(super) fn columns(&self, features: usize) -> Result<Vec<String>, Refusal> {
-        if self.optional("feature_names_in_").is_none() {
-            return Ok(Vec::new());
-        }
-        let array = self.array("feature_names_in_")?;
-        match array.elements().map_err(|refusal| self.about("feature_names_in_", refusal))? {
+        // Before 1.0 a ColumnTransformer kept the index of pandas.
+        let kept = ["feature_names_in_", "_df_columns"].into_iter().find(|it| self.optional(it).is_some());
+        let Some(name) = kept else { return Ok(Vec::new()) };
+        let view = self.need(name)?;
+        let array =
+            Array::read(indexed(view).unwrap_or(view)).map_err(|refusal| self.about(name, refusal))?;
+        match array.elements().map_err(|refusal| self.about(name, refusal))? {
             Elements::Texts(names) if names.len() == features => {
                 Ok(names.into_iter().map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
             }
-            Elements::Texts(_) | Elements::Bools(_) | Elements::Ints(_) | Elements::Floats(_) => Err(self
-                .malformed(format!("has a `feature_names_in_` that does not name its {features} features"))),
+            Elements::Texts(_) | Elements::Bools(_) | Elements::Ints(_) | Elements::Floats(_) => {
+                Err(self.malformed(format!("has a `{name}` that does not name its {features} features")))
+            }
         }
     }
 
@@ -154,6 +162,55 @@ impl<'d> Fitted<'d> {
             Refusal::Malformed(reason) => Refusal::Malformed(format!("{whose}: {reason}")),
             Refusal::Unsupported { what, advice } => {
                 Refusal::Unsupported { what: format!("{what} ({whose})"), advice }
+            }
+        }
+    }
+}
+
+/// Returns the array within an index of pandas, which may be one of strings of its own.
+fn indexed(view: View<'_>) -> Option<View<'_>> {
+    let object = view.object()?;
+    let ("pandas.core.indexes.base", "_new_Index") = view.at(object.class).global()? else { return None };
+    let data = view.at(object.args).item(1)?.get("data")?;
+    let Some(strings) = data.object() else { return Some(data) };
+    match data.at(strings.class).global()? {
+        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked") => {
+            let parts = data.at(strings.state?);
+            parts.items()?.find(|&it| Array::read(it).is_ok())
+        }
+        _ => Some(data),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::pickle;
+    use super::*;
+
+    #[test]
+    fn names_may_be_an_index_of_pandas() {
+        let array = "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I2\ntcnumpy\ndtype\n(S'O8'\ntR\
+                     (I3\nS'|'\nNNNI-1\nI-1\nI0\ntbI00\n(lS'a'\naS'b'\natb";
+        let strings = format!(
+            "cpandas._libs.arrays\n__pyx_unpickle_NDArrayBacked\n(cpandas.arrays\nStringArray\nI1\nNtR(N{array}tb"
+        );
+        for data in [array, &strings] {
+            for index in [
+                data.to_owned(),
+                format!("cpandas.core.indexes.base\n_new_Index\n(cpandas\nIndex\n(dS'data'\n{data}stR"),
+            ] {
+                let whole = index.starts_with("cpandas._libs");
+                let file =
+                    format!("ccopy_reg\n_reconstructor\n(ca\nB\ncb\no\nNtR(dS'_df_columns'\n{index}sb.");
+                let doc = pickle::read(file.as_bytes()).unwrap();
+                let count = Count::default();
+                let fitted = Fitted::new(doc.root(), "a.B".to_owned(), String::new(), &count);
+                // Strings of pandas alone are no index.
+                assert_eq!(fitted.columns(2).is_ok(), !whole, "{file}");
+                if !whole {
+                    assert_eq!(fitted.columns(2).unwrap(), ["a", "b"]);
+                    assert!(fitted.columns(3).is_err());
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use weir_proto::{Data, DataType, Error};
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
+use super::labels::interleave;
 use super::registry::{Class, Family};
 use super::steps::Steps;
 use super::weights::normalise;
@@ -35,16 +36,22 @@ fn best(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
 
 /// Reads the members of `estimators_`, each a model of its own.
 pub(super) fn members(fitted: &Fitted<'_>) -> Result<Vec<Steps>, Refusal> {
+    members_of(fitted, listed(fitted)?)
+}
+
+/// Returns the members of `estimators_`.
+pub(super) fn listed<'d>(fitted: &Fitted<'d>) -> Result<Vec<View<'d>>, Refusal> {
     let list = fitted.need("estimators_")?;
-    let items: Vec<View<'_>> = match list.items() {
-        Some(items) => items.collect(),
-        None => {
-            let array = fitted.array("estimators_")?;
-            let members =
-                array.members().ok_or_else(|| fitted.malformed("has `estimators_` that are no list"))?;
-            members.collect()
-        }
-    };
+    if let Some(items) = list.items() {
+        return Ok(items.collect());
+    }
+    let array = fitted.array("estimators_")?;
+    let members = array.members().ok_or_else(|| fitted.malformed("has `estimators_` that are no list"))?;
+    Ok(members.collect())
+}
+
+/// Reads models of the same columns, at least one.
+pub(super) fn members_of<'d>(fitted: &Fitted<'d>, items: Vec<View<'d>>) -> Result<Vec<Steps>, Refusal> {
     if items.is_empty() {
         return Err(fitted.malformed("has no estimators"));
     }
@@ -134,7 +141,7 @@ impl Classifier for OneAgainstRest {
 
     fn scores(&self) -> Option<Scores> {
         let count = self.members.len();
-        self.by_scores.then(|| if count == 1 { Scores::One } else { Scores::Many(count) })
+        self.by_scores.then_some(if count == 1 { Scores::One } else { Scores::Many(count) })
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
@@ -225,29 +232,6 @@ impl Predictor for ManyClasses {
 
     fn row_ns(&self) -> f64 {
         self.members.iter().map(Steps::row_ns).sum()
-    }
-}
-
-/// Puts columns of one kind side by side, row-major.
-fn interleave(columns: &[Data], rows: usize) -> Data {
-    macro_rules! mixed {
-        ($variant:ident) => {{
-            let mut all = Vec::with_capacity(rows * columns.len());
-            for row in 0..rows {
-                for column in columns {
-                    if let Data::$variant(values) = column {
-                        all.push(values[row].clone());
-                    }
-                }
-            }
-            all
-        }};
-    }
-    match columns.first() {
-        Some(Data::Bool(_)) => Data::Bool(mixed!(Bool).into()),
-        Some(Data::Int64(_)) => Data::Int64(mixed!(Int64).into()),
-        Some(Data::Bytes(_)) => Data::Bytes(mixed!(Bytes)),
-        _ => Data::Fp64(mixed!(Fp64).into()),
     }
 }
 

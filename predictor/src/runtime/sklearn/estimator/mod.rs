@@ -4,32 +4,40 @@
 mod batch;
 mod bayes;
 mod bins;
+mod boosters;
 mod calibrated;
 mod categories;
+mod chains;
 mod cluster;
+mod codes;
 mod columns;
 mod coupling;
 mod decomposition;
 mod discriminant;
+mod dummy;
 mod encoders;
+mod ensemble;
 mod features;
 mod fitted;
-mod forest;
+mod isotonic;
 mod kernel;
 mod labels;
 mod linear;
 mod logistic;
 mod meta;
+mod near;
 mod network;
 mod pairs;
 mod pipeline;
 pub(crate) mod registry;
 mod scalers;
+mod spline;
 mod steps;
 mod support;
 mod svc;
+mod target;
 mod text;
-mod walk;
+mod trees;
 mod weights;
 
 use weir_proto::{Data, DataType, Error};
@@ -98,6 +106,12 @@ pub(crate) trait Classifier: Send + Sync {
 
     /// What `decision_function` gives, when it has one.
     fn scores(&self) -> Option<Scores>;
+
+    /// Whether only later versions of its library have a `decision_function`, so that a model around it was made for scores by
+    /// one, and for probabilities by another.
+    fn may_have_scores(&self) -> bool {
+        false
+    }
 
     /// Classifies whole rows, at least one. What the classifier does not have is not wanted.
     ///

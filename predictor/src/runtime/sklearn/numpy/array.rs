@@ -159,6 +159,11 @@ impl<'d> Array<'d> {
         self.shape.iter().product()
     }
 
+    /// Returns whether the elements are 32-bit floats.
+    pub(crate) fn is_single(&self) -> bool {
+        self.dtype.kind == Kind::Float && self.dtype.size == 4
+    }
+
     /// Returns the array of one field of a record.
     pub(crate) fn field(&self, name: &str) -> Option<Array<'_>> {
         let (Kind::Record(fields), Cells::Raw { bytes, stride, .. }) = (&self.dtype.kind, &self.cells) else {

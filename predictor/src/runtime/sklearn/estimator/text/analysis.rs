@@ -1,15 +1,45 @@
 //! From a document to its terms, as scikit-learn's analyzers cut it.
 
+use std::borrow::Cow;
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// How a document is cut.
 pub(super) struct Analysis {
     pub(super) lowercase: bool,
+    pub(super) accents: Accents,
     pub(super) unit: Unit,
     /// The least and the greatest number of units in a term.
     pub(super) ngrams: (usize, usize),
     /// Words that are left out before terms are made.
     pub(super) stop_words: std::collections::HashSet<String>,
+}
+
+/// What becomes of accents, once letters are small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accents {
+    Kept,
+    /// Each character is taken apart (NFKD), and marks are left out.
+    Dropped,
+    /// Each character is taken apart, and all but ASCII is left out.
+    Ascii,
+}
+
+impl Accents {
+    fn strip(self, text: &str) -> Cow<'_, str> {
+        if self == Self::Kept || text.is_ascii() {
+            return Cow::Borrowed(text);
+        }
+        let classes = CanonicalCombiningClassMapBorrowed::new();
+        let apart = DecomposingNormalizerBorrowed::new_nfkd();
+        let kept = |it: &char| match self {
+            Self::Ascii => it.is_ascii(),
+            Self::Dropped | Self::Kept => classes.get_u8(*it) == 0,
+        };
+        Cow::Owned(apart.normalize_iter(text.chars()).filter(kept).collect())
+    }
 }
 
 /// What a term is made of.
@@ -33,6 +63,7 @@ impl Analysis {
         } else {
             document
         };
+        let text = &*self.accents.strip(text);
         match self.unit {
             Unit::Word { least } => self.words(text, least, call),
             Unit::Char => self.characters(&together(text), &mut call),
@@ -140,10 +171,24 @@ mod tests {
     use super::*;
 
     fn terms(unit: Unit, ngrams: (usize, usize), text: &str) -> Vec<String> {
-        let analysis = Analysis { lowercase: true, unit, ngrams, stop_words: ["the".to_owned()].into() };
+        let analysis = Analysis {
+            lowercase: true,
+            accents: Accents::Kept,
+            unit,
+            ngrams,
+            stop_words: ["the".to_owned()].into(),
+        };
         let mut terms = Vec::new();
         analysis.terms(text, |it| terms.push(it.to_owned()));
         terms
+    }
+
+    #[test]
+    fn accents_are_stripped_as_python_strips_them() {
+        let text = "\u{e9}t\u{e9} \u{fb01}n \u{df} \u{2460} \u{ac00} e\u{301}";
+        assert_eq!(Accents::Kept.strip(text), text);
+        assert_eq!(Accents::Dropped.strip(text), "ete fin \u{df} 1 \u{1100}\u{1161} e");
+        assert_eq!(Accents::Ascii.strip(text), "ete fin  1  e");
     }
 
     #[test]

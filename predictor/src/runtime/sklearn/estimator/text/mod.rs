@@ -14,7 +14,7 @@ use super::fitted::Fitted;
 use super::registry::{Class, Family};
 use super::scalers::Norm;
 use super::{Batch, Column, Missing, Steps, Takes, Transformer, check_finite};
-use analysis::{Analysis, Unit};
+use analysis::{Accents, Analysis, Unit};
 
 pub(crate) static FAMILY: Family = Family {
     title: "Text",
@@ -52,9 +52,14 @@ fn analysis(fitted: &Fitted<'_>) -> Result<Analysis, Refusal> {
             return Err(fitted.unsupported(format!("with a {name} of its own"), "use scikit-learn's"));
         }
     }
-    if let Some(accents) = fitted.text("strip_accents") {
-        return Err(fitted.unsupported(format!("with strip_accents `{accents}`"), "strip them before"));
-    }
+    let accents = match fitted.optional("strip_accents").map(View::text) {
+        None => Accents::Kept,
+        Some(Some("unicode")) => Accents::Dropped,
+        Some(Some("ascii")) => Accents::Ascii,
+        Some(_) => {
+            return Err(fitted.unsupported("with strip_accents of its own", "use ascii, unicode or none"));
+        }
+    };
     let unit = match fitted.text("analyzer") {
         Some("word") => word(fitted)?,
         Some("char") => Unit::Char,
@@ -67,7 +72,7 @@ fn analysis(fitted: &Fitted<'_>) -> Result<Analysis, Refusal> {
     let ngrams =
         ngrams.ok_or_else(|| fitted.malformed("has an `ngram_range` that is no range of 1 to 64"))?;
     let stop_words = stop_words(fitted, unit, ngrams)?;
-    Ok(Analysis { lowercase: fitted.flag("lowercase", true)?, unit, ngrams, stop_words })
+    Ok(Analysis { lowercase: fitted.flag("lowercase", true)?, accents, unit, ngrams, stop_words })
 }
 
 fn word(fitted: &Fitted<'_>) -> Result<Unit, Refusal> {

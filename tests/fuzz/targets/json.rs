@@ -1,0 +1,7 @@
+//! Fuzzes `json`; the law it holds stands in `tests/src/fuzz.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: weir_tests::fuzz::plant("json"), |data: &[u8]| {
+    weir_tests::fuzz::json(data);
+});
