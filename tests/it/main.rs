@@ -19,6 +19,7 @@ mod hostile;
 mod limits;
 mod mistakes;
 mod openapi;
+mod pmml;
 mod readme;
 mod registry;
 mod schema;

@@ -20,7 +20,7 @@ pub use events::event;
 pub use fit::fit;
 pub use json::json;
 pub use messages::{mesh, oip_request, oip_response};
-pub use models::{background, lightgbm, pickle, xgboost};
+pub use models::{background, lightgbm, pickle, pmml, xgboost};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.
@@ -35,6 +35,7 @@ pub static TARGETS: &[Target] = &[
     Target { name: "document", check: document, seeds: seeds::documents },
     Target { name: "manifest", check: manifest, seeds: seeds::manifests },
     Target { name: "pickle", check: pickle, seeds: seeds::pickles },
+    Target { name: "pmml", check: pmml, seeds: seeds::pmmls },
     Target { name: "xgboost", check: xgboost, seeds: seeds::xgboosts },
     Target { name: "lightgbm", check: lightgbm, seeds: seeds::lightgbms },
     Target { name: "background", check: background, seeds: seeds::backgrounds },

@@ -2,6 +2,7 @@
 //! and name it in [`RUNTIMES`].
 
 pub mod lightgbm;
+pub mod pmml;
 pub mod sklearn;
 pub mod xgboost;
 
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use weir_sdk::Model;
 
 /// Every runtime this build knows.
-pub static RUNTIMES: &[&dyn Runtime] = &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm];
+pub static RUNTIMES: &[&dyn Runtime] =
+    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {

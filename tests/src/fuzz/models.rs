@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use weir_explainer::background::Background;
 use weir_predictor::runtime::lightgbm::Lightgbm;
+use weir_predictor::runtime::pmml::Pmml;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
 use weir_predictor::runtime::{LoadOptions, Runtime};
@@ -16,6 +17,11 @@ use super::assert_whole;
 /// scikit-learn files.
 pub fn pickle(data: &[u8]) -> bool {
     load(&Sklearn, "joblib", data)
+}
+
+/// PMML files.
+pub fn pmml(data: &[u8]) -> bool {
+    load(&Pmml, "pmml", data)
 }
 
 /// XGBoost files.

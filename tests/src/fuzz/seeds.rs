@@ -182,6 +182,10 @@ pub(super) fn pickles() -> Vec<Vec<u8>> {
     seeds
 }
 
+pub(super) fn pmmls() -> Vec<Vec<u8>> {
+    files("predictor/testdata/pmml", &["pmml"])
+}
+
 pub(super) fn xgboosts() -> Vec<Vec<u8>> {
     files("predictor/testdata/xgboost", &["json", "ubj", "bst"])
 }

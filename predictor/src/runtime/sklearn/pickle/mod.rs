@@ -27,7 +27,7 @@ const ALLOWANCE: usize = 16 << 20;
 /// The same of what a compressed file opens to: whoever sends a bomb pays nothing for it.
 const OPENED_EXPANSION: usize = 4;
 
-/// Reads a whole file, which was of `stored` bytes before it was opened.
+/// Reads a whole file that was of `stored` bytes before it was opened.
 ///
 /// # Errors
 /// `Malformed` with the offset for bytes that are cut short or that no pickle has; `Unsupported` for the few things that a
