@@ -26,7 +26,7 @@ pub use face::{Face, Payload};
 pub use form::{Form, Layout, Method};
 pub use infer::{InferRequest, InferResponse, Parameter, Parameters, RequestedOutput};
 pub use limits::DecodeLimits;
-pub use signature::{Signature, TensorSpec};
+pub use signature::{Signature, TensorSpec, text_in_row};
 pub use tensor::{Buffer, Data, DataType, Tensor};
 
 /// Messages generated from `proto/*.proto`; a test proves them fresh.

@@ -215,7 +215,29 @@ fn apart(matrix: &Tensor) -> Result<Vec<Tensor>, Error> {
         .collect())
 }
 
+/// Says that rows of numbers were expected, where rows are lists that hold texts as well: those come as a tensor for each place,
+/// without names. Returns `None` for anything else.
+#[must_use]
+pub fn text_in_row(given: &[Tensor]) -> Option<Error> {
+    if given.len() < 2 || given.iter().any(|it| !it.name.is_empty()) {
+        return None;
+    }
+    let mut places = given.iter().enumerate();
+    places.find_map(|(place, tensor)| match &tensor.data {
+        Data::Bytes(texts) => {
+            let text: String = String::from_utf8_lossy(texts.first()?).chars().take(40).collect();
+            Some(Error::invalid(format!(
+                "expected a number at place {place} of a row, met the string `{text}`"
+            )))
+        }
+        _ => None,
+    })
+}
+
 fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
+    if let Some(error) = text_in_row(given) {
+        return error;
+    }
     let want: Vec<_> = specs.iter().map(|it| format!("`{}`", it.name)).collect();
     Error::invalid(format!("the model takes the inputs {}, got {}", want.join(", "), names(given)))
 }
@@ -252,6 +274,9 @@ fn stack(columns: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
 /// Finds the column of that name, which has a value in each row.
 fn column<'g>(name: &str, rows: usize, columns: &[String], given: &'g [Tensor]) -> Result<&'g Tensor, Error> {
     let Some(column) = given.iter().find(|it| it.name == name) else {
+        if let Some(error) = text_in_row(given) {
+            return Err(error);
+        }
         let want = columns.join("`, `");
         return Err(Error::invalid(format!(
             "column `{name}` is missing; the model takes `{want}`, got {}",

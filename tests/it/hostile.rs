@@ -21,7 +21,11 @@ fn refusal(bytes: &[u8]) -> String {
 
 fn check(bytes: &[u8], want: &str) {
     let text = refusal(bytes);
-    assert!(text.contains(want), "`{text}` does not tell `{want}`: {}", bytes.escape_ascii());
+    assert!(
+        text.contains(want),
+        "`{text}` does not tell `{want}`: {:.2000}",
+        bytes.escape_ascii().to_string()
+    );
 }
 
 /// A logistic regression with these classes and weights.
@@ -128,7 +132,7 @@ fn tricks_of_picklers_lead_nowhere() {
     let laughs = (1..200).map(|at| format!("(g{}\ng{}\ntp{at}\n0", at - 1, at - 1)).collect::<String>();
     let laughs = format!("(tp0\n0{laughs}g199\n");
     check(format!("{laughs}.").as_bytes(), "a tuple");
-    check(model(&laughs, "N").as_bytes(), "an array is expected, met a tuple");
+    check(model(&laughs, "N").as_bytes(), "with several outputs is not supported");
 }
 
 /// Where `WEIR_GOLDEN` leads to models of every family, they are the seeds, else those of the repository.

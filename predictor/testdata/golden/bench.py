@@ -5,6 +5,7 @@
 Wants scikit-learn, joblib, threadpoolctl and cargo. Each asks on one thread; the least of all rounds counts.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 BATCHES = [1, 1000]
+# What was built before may be named instead.
+COMMAND = os.environ.get("BENCH", "cargo bench --quiet -p weir-tests --bench sklearn --").split()
 
 
 def main(rounds=5):
@@ -39,8 +42,7 @@ def main(rounds=5):
             for name, model in models.items():
                 for rows in BATCHES:
                     keep(theirs, (files[name], rows), call_ns(model, rows))
-            command = ["cargo", "bench", "--quiet", "-p", "weir-tests", "--bench", "sklearn", "--", *files.values()]
-            for line in subprocess.check_output(command, text=True).splitlines():
+            for line in subprocess.check_output([*COMMAND, *files.values()], text=True).splitlines():
                 file, rows, ns = line.split(" ")
                 keep(ours, (file, int(rows)), float(ns))
     print("scikit-learn {}, numpy {}; CPU time of a call in microseconds".format(sklearn.__version__, np.__version__))

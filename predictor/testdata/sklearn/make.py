@@ -232,7 +232,7 @@ def labels():
 
 
 def forms():
-    """One model, compressed in every way of joblib's, and pickled by others than `pickle.dump`."""
+    """One model, compressed in every way of joblib's, and pickled by dill."""
     folder = Path(__file__).parent / "forms"
     folder.mkdir(exist_ok=True)
     names = IRIS.target_names[IRIS_Y]
@@ -250,8 +250,6 @@ def forms():
     import dill
 
     files["dill.pkl"] = dill.dumps(model, protocol=4)
-    for protocol in [0, 1, 2]:
-        files["python2.p{}.pkl".format(protocol)] = python2(model, protocol)
     for name, content in files.items():
         (folder / name).write_bytes(content)
         lines = ["input " + numbers(row) for row in ASK]
@@ -259,38 +257,6 @@ def forms():
         for output in ["predict_proba", "decision_function"]:
             lines += [output + " " + numbers(row) for row in getattr(model, output)(ASK)]
         (folder / (name + ".txt")).write_text("\n".join(lines) + "\n")
-
-
-def python2(model, protocol):
-    """Pickles as Python 2 does: strings are bytes, modules have their old names, numpy and scikit-learn too."""
-    old = {"numpy._core.multiarray": "numpy.core.multiarray", "sklearn.linear_model._logistic": "sklearn.linear_model.logistic"}
-
-    class Pickler(pickle._Pickler):
-        dispatch = dict(pickle._Pickler.dispatch)
-
-        def save_str(self, text):
-            self.save_string(text.encode("ascii"), text)
-
-        def save_bytes(self, raw):
-            self.save_string(raw, raw)
-
-        def save_string(self, raw, known_as):
-            if self.proto == 0:
-                self.write(b"S" + repr(raw)[1:].encode() + b"\n")
-            elif len(raw) < 256:
-                self.write(b"U" + bytes([len(raw)]) + raw)
-            else:
-                self.write(b"T" + len(raw).to_bytes(4, "little") + raw)
-            self.memoize(known_as)
-
-        dispatch[str], dispatch[bytes] = save_str, save_bytes
-
-    out = io.BytesIO()
-    Pickler(out, protocol).dump(model)
-    text = out.getvalue()
-    for new, former in old.items():
-        text = text.replace(b"c" + new.encode() + b"\n", b"c" + former.encode() + b"\n")
-    return text
 
 
 def explain(cases):

@@ -65,7 +65,7 @@ def write(name, booster, rows):
 
 def answers(name, booster, data, rows):
     # Before 1.0 a model of dart drops trees at random when it predicts, unless it is told how many to ask.
-    limit = {"ntree_limit": 1000} if VERSION[0] == 0 else {}
+    limit = {"ntree_limit": 1000} if VERSION[0] == 0 and name == "dart" else {}
     margins = booster.predict(data, output_margin=True, **limit).reshape(len(rows), -1)
     predictions = booster.predict(data, **limit).reshape(len(rows), -1)
     with open(FOLDER / f"{name}.txt", "w") as out:

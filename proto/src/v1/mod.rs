@@ -274,7 +274,7 @@ mod tests {
             "ragged rows: a value nested 1 lists deep where the first is 1 deep",
         );
         refuse(
-            r#"{"instances": [[1, "abc"]]}"#,
+            r#"{"instances": [[1, "abc"], ["abc", 1]]}"#,
             "expected a number as in the values before, met the string `abc`",
         );
         refuse(r#"{"instances": [{"a": 1}, {"b": 1}]}"#, "row 1 has the key `b`, which row 0 has not");

@@ -2,7 +2,7 @@
 //! Options: `mean` and `scale`, a number a column (either may be left out); `columns`, their names, where the rows are objects.
 
 use weir_proto::document::Fields;
-use weir_proto::{Buffer, Data, Error, InferRequest, Tensor};
+use weir_proto::{Buffer, Data, Error, InferRequest, Tensor, text_in_row};
 
 use super::{Stage, Step, StepKind, column, quoted};
 
@@ -81,6 +81,9 @@ impl Step for Scale {
 impl Scale {
     fn matrix(&self, inputs: &mut [Tensor]) -> Result<(), Error> {
         let [tensor] = inputs else {
+            if let Some(error) = text_in_row(inputs) {
+                return Err(error);
+            }
             let got = quoted(inputs.iter().map(|it| &it.name));
             return Err(Error::invalid(format!(
                 "step `{NAME}` takes one matrix of numbers, the request has the columns {got}; give the step their names in \

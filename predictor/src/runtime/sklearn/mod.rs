@@ -48,8 +48,8 @@ impl Runtime for Sklearn {
 
 /// Reads the estimator that a file holds.
 fn read(bytes: &[u8]) -> Result<Steps, Refusal> {
-    let bytes = &*compressed::whole(bytes)?;
-    let doc = pickle::read(bytes)?;
+    let opened = &*compressed::whole(bytes)?;
+    let doc = pickle::read(opened, bytes.len())?;
     let steps = bundle::refuse(doc.root()).and_then(|()| estimator::read(doc.root()));
     doc.afforded()?;
     steps

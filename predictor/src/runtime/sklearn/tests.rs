@@ -82,7 +82,9 @@ fn check_golden(file: &Path) {
     for tensor in &whole {
         let what = format!("{} of {}", tensor.name, file.display());
         let Some((_, lines)) = golden.outputs.iter().find(|(name, _)| name == &tensor.name) else {
-            let untold = ["0.20", "explain"].iter().any(|folder| file.parent().unwrap().ends_with(folder));
+            let untold = ["0.20", "explain", "python2-0.18", "python2-0.20"]
+                .iter()
+                .any(|folder| file.parent().unwrap().ends_with(folder));
             assert!(untold && tensor.name == "decision_function", "scikit-learn has no {what}");
             continue;
         };
@@ -128,7 +130,7 @@ fn check_rows_alone(model: &dyn Model, rows: &[Vec<f64>], whole: &[Tensor], file
 #[test]
 fn answers_are_scikit_learns() {
     let mut checked = 0;
-    for folder in ["0.20", "0.24", "1.1", "1.5", "1.9", "explain", "forms"] {
+    for folder in ["0.20", "0.24", "1.1", "1.5", "1.9", "explain", "forms", "python2-0.18", "python2-0.20"] {
         for entry in std::fs::read_dir(crate_path("testdata/sklearn").join(folder)).unwrap() {
             let file = entry.unwrap().path();
             if file.extension().is_some_and(|it| it != "txt") {
@@ -137,7 +139,7 @@ fn answers_are_scikit_learns() {
             }
         }
     }
-    assert!(checked >= 60, "only {checked} golden files");
+    assert!(checked >= 95, "only {checked} golden files");
 }
 
 #[test]
@@ -343,6 +345,8 @@ fn flipped_bits_never_panic() {
         "1.9/stacking.joblib",
         "1.9/near_balls.p4.pkl",
         "1.9/near_boxes.joblib",
+        "1.9/target.joblib",
+        "1.9/code.joblib",
     ] {
         let sound = std::fs::read(crate_path("testdata/sklearn").join(name)).unwrap();
         for at in (0..sound.len()).step_by(3) {
@@ -360,7 +364,7 @@ fn flipped_bits_never_panic() {
 /// A small file may not ask for more memory than a small file may have, nor for more time.
 #[test]
 fn what_a_file_asks_for_is_bounded() {
-    let want = "times as much memory";
+    let want = "would take more memory than";
     // Two million lists, and names that are looked for in a state of a million names.
     refused("lists.pkl", &b"]".repeat(2_000_000), want);
     let text = "x".repeat(100_000);

@@ -4,10 +4,11 @@
 
 use super::Fault;
 use super::Scorer;
-use super::forest::{Arrays, Forest};
+use super::forest::Arrays;
 use super::linear::Linear;
 use super::objective;
 use super::source::Source;
+use super::walk::Forest;
 
 /// More outputs than any model has; what a row's answer may take.
 const MAX_OUTPUTS: usize = 1 << 16;
@@ -36,7 +37,7 @@ pub(super) struct File {
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
     /// Where the trees of each round begin, and where those of the last end; empty in files before 2.0.
-    starts: Vec<i64>,
+    starts: Vec<i32>,
     /// How many a round has in files that do not tell where they begin.
     trees: usize,
 }
@@ -54,7 +55,7 @@ impl Rounds {
 /// What was met so far; the keys of a file come in any order.
 #[derive(Default)]
 pub(super) struct Parts {
-    pub(super) version: Vec<i64>,
+    pub(super) version: Vec<i32>,
     pub(super) objective: Option<String>,
     pub(super) params: Params,
     /// Empty where `params` has them as text.
@@ -63,10 +64,10 @@ pub(super) struct Parts {
     columns: Vec<String>,
     pub(super) booster: Option<String>,
     pub(super) forest: Forest,
-    pub(super) tree_outputs: Vec<i64>,
+    pub(super) tree_outputs: Vec<i32>,
     pub(super) tree_weights: Vec<f32>,
     pub(super) linear_weights: Vec<f32>,
-    round_starts: Vec<i64>,
+    round_starts: Vec<i32>,
     /// Trees of a round for the same output; 0 where the file does not tell.
     pub(super) parallel: usize,
     pub(super) best_iteration: Option<usize>,

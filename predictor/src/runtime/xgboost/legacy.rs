@@ -44,7 +44,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<File, Fault> {
     parts.base_scores = vec![f32::from_bits(word(head, 0))];
     parts.params.features = size(head, 1, "features")?;
     parts.params.classes = size(head, 2, "classes")?;
-    parts.version = vec![i64::from(word(head, 5)), i64::from(word(head, 6))];
+    parts.version = vec![integer(head, 5), integer(head, 6)];
     // Zero before it was there. Until 1.0 the base score was saved as the margin that it stands for.
     parts.params.targets = size(head, 7, "targets")?;
     parts.scores_are_margins = word(head, 5) == 0;
@@ -92,8 +92,8 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     words.get(at).map_or(0, |&word| u32::from_le_bytes(word))
 }
 
-fn integer(bytes: &[u8], at: usize) -> i64 {
-    i64::from(word(bytes, at).cast_signed())
+fn integer(bytes: &[u8], at: usize) -> i32 {
+    word(bytes, at).cast_signed()
 }
 
 fn size(bytes: &[u8], at: usize, what: &str) -> Result<usize, Fault> {
@@ -207,11 +207,11 @@ impl Arrays {
     fn fill(&mut self, nodes: &[u8]) {
         let (nodes, _) = nodes.as_chunks::<NODE>();
         let column = |at: usize| nodes.iter().map(move |node| word(node, at));
-        let signed = |at: usize| column(at).map(|it| i64::from(it.cast_signed()));
+        let signed = |at: usize| column(at).map(u32::cast_signed);
         refill(&mut self.left, signed(1));
         refill(&mut self.right, signed(2));
-        refill(&mut self.feature, column(3).map(|it| i64::from(it & !DEFAULT_LEFT)));
-        refill(&mut self.default_left, column(3).map(|it| i64::from(it >> 31)));
+        refill(&mut self.feature, column(3).map(|it| (it & !DEFAULT_LEFT).cast_signed()));
+        refill(&mut self.default_left, column(3).map(|it| (it >> 31).cast_signed()));
         refill(&mut self.condition, column(4).map(f32::from_bits));
     }
 }

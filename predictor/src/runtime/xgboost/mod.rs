@@ -14,6 +14,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod ubjson;
+mod walk;
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,9 +23,9 @@ use weir_sdk::Model;
 use weir_sdk::proto::json::{JsonError, Kind, Reader};
 use weir_sdk::proto::{Data, DataType, Error, Signature, Tensor, TensorSpec};
 
-use self::forest::Forest;
 use self::linear::Linear;
 use self::objective::Transform;
+use self::walk::Forest;
 use super::{LoadError, LoadOptions, Runtime};
 
 /// The XGBoost runtime.

@@ -46,6 +46,8 @@ pub(super) fn find(name: &str, version: (u32, u32)) -> Result<Rule, Fault> {
         // Since 3.4 the quantiles of a row may no longer cross.
         "reg:quantileerror" if version >= (3, 4) => (Link::Identity, Transform::Sorted),
         "reg:quantileerror" => (Link::Identity, Transform::Identity),
+        // Its base score was a probability until 1.4.
+        "binary:logitraw" if version < (1, 4) => (Link::Logit, Transform::Identity),
         "binary:logitraw" | "rank:pairwise" | "rank:ndcg" | "rank:map" => {
             (Link::Identity, Transform::Identity)
         }

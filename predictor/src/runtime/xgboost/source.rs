@@ -17,8 +17,8 @@ pub(super) trait Source<'a> {
     fn string(&mut self) -> Result<Cow<'a, str>, Fault>;
     /// Reads a whole array of numbers, each rounded once.
     fn floats(&mut self) -> Result<Vec<f32>, Fault>;
-    /// Reads a whole array of integers. Truth values count as 1 and 0: old files have them where new ones have integers.
-    fn integers(&mut self) -> Result<Vec<i64>, Fault>;
+    /// Reads a whole array of integers of 32 bits. Truth values count as 1 and 0: old files have them where new ones have integers.
+    fn integers(&mut self) -> Result<Vec<i32>, Fault>;
     /// Reads any value and forgets it.
     fn skip(&mut self) -> Result<(), Fault>;
     /// Makes sure that the document ends here.
@@ -70,8 +70,8 @@ impl<'a> Source<'a> for Json<'a> {
         Ok(out)
     }
 
-    fn integers(&mut self) -> Result<Vec<i64>, Fault> {
-        let mut out = Vec::new();
+    fn integers(&mut self) -> Result<Vec<i32>, Fault> {
+        let mut out: Vec<i64> = Vec::new();
         self.0.begin_array()?;
         while !self.0.integers(&mut out)? && self.0.next_element()? {
             out.push(match self.0.peek()? {
@@ -85,7 +85,12 @@ impl<'a> Source<'a> for Json<'a> {
                 },
             });
         }
-        Ok(out)
+        // Kept in half the memory.
+        let small = |it: i64| {
+            i32::try_from(it)
+                .map_err(|_| Fault::malformed(format!("met {it}, expected an integer of 32 bits")))
+        };
+        out.into_iter().map(small).collect()
     }
 
     fn skip(&mut self) -> Result<(), Fault> {

@@ -394,3 +394,112 @@ fn no_damage_makes_reading_or_walking_panic() {
         }
     }
 }
+
+#[test]
+fn models_of_many_features_take_the_same_ways() {
+    for name in ["squarederror", "categorical-one-hot", "vector-leaves"] {
+        let path = testdata().join(format!("3.2.0/{name}.json"));
+        let ([rows, _, predictions], _) = golden(&path.with_extension("txt"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let types = r#""feature_types":["q","c","q","q","c"]"#;
+        let text = text
+            .replace(r#""num_feature":"5""#, r#""num_feature":"200""#)
+            .replace(types, r#""feature_types":[]"#);
+        let model = load(text.as_bytes());
+        assert_eq!(model.features, 200);
+        let wide: Vec<f32> = rows.chunks(5).flat_map(|row| row.iter().copied().chain([7.5; 195])).collect();
+        assert_eq!(bits(&predict(&model, &wide)[0]), bits(&predictions), "{name}");
+        assert_eq!(bits(&predict(&model, &wide[..600])[0])[..3], bits(&predictions)[..3]);
+    }
+}
+
+/// A chain: left of `i` it answers `i`, and a missing value goes all the way to the right.
+fn chain(length: usize) -> String {
+    let list = |item: &dyn Fn(usize) -> String| (0..=2 * length).map(item).collect::<Vec<_>>().join(",");
+    let split = |at: usize| at.is_multiple_of(2) && at < 2 * length;
+    let left = list(&|at| if split(at) { (at + 1).to_string() } else { "-1".to_owned() });
+    let right = list(&|at| if split(at) { (at + 2).to_string() } else { "-1".to_owned() });
+    let condition = list(&|at| (at / 2).to_string());
+    let zeros = list(&|_| "0".to_owned());
+    format!(
+        r#"{{"left_children": [{left}], "right_children": [{right}], "split_indices": [{zeros}],
+        "split_conditions": [{condition}], "default_left": [{zeros}]}}"#
+    )
+}
+
+#[test]
+fn lopsided_trees_are_walked_alone_abreast_and_among_others() {
+    let head = r#"{"version": [1, 7, 0], "learner": {"objective": {"name": "reg:squarederror"},
+        "learner_model_param": {"base_score": "0", "num_feature": "1"},
+        "gradient_booster": {"name": "gbtree", "model": {"trees": "#;
+    let values = [-1.0, 0.0, 0.5, 1.0, 38.5, 39.5, 1e9, f32::NAN, 7.25, 6.0, 1.0, -0.0];
+    let answer = |length: usize, value: f32| {
+        if value.is_nan() { length as f32 } else { (value.floor() + 1.0).clamp(0.0, length as f32) }
+    };
+    for lengths in [vec![40], vec![40; 9], vec![40, 2, 0, 1, 6, 40, 3, 3, 3], vec![0], vec![9, 10, 11]] {
+        let trees: Vec<_> = lengths.iter().map(|&it| chain(it)).collect();
+        let info = vec!["0"; lengths.len()].join(",");
+        let model = load(format!("{head}[{}], \"tree_info\": [{info}]}}}}}}}}", trees.join(",")).as_bytes());
+        let wanted: Vec<f32> =
+            values.iter().map(|&value| lengths.iter().map(|&it| answer(it, value)).sum()).collect();
+        assert_eq!(predict(&model, &values)[1], wanted, "{lengths:?}");
+        assert_eq!(predict(&model, &values[5..8])[1], wanted[5..8], "{lengths:?}");
+    }
+}
+
+#[test]
+fn keys_compare_as_numbers_do() {
+    let values = [
+        f32::NEG_INFINITY,
+        f32::MIN,
+        -1.0,
+        -1e-45,
+        -0.0,
+        0.0,
+        1e-45,
+        f32::MIN_POSITIVE,
+        1.0,
+        1.0_f32.next_up(),
+        f32::MAX,
+        f32::INFINITY,
+    ];
+    for a in values {
+        assert!(i32::MIN < walk::key(a) && walk::key(a) < i32::MAX - 1);
+        for b in values {
+            assert_eq!(walk::key(a) >= walk::key(b), a >= b, "{a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn a_booster_out_of_a_pickle_can_stop_at_its_best_round() {
+    let path = testdata().join("3.2.0/stopped-early.json");
+    let model = std::fs::read_to_string(&path).unwrap();
+    let whole = from_bytes(model.as_bytes()).unwrap();
+    let best = whole.best_iteration().unwrap();
+    let snapshot = format!(
+        r#"{{"Config": {{"learner": {{"gradient_booster": {{"gbtree_train_param": {{"num_parallel_tree": "1"}}}}}}}}, "Model": {model}}}"#
+    );
+    let mut cut = from_bytes(snapshot.as_bytes()).unwrap();
+    let row = [0.5; 5];
+    assert_eq!(cut.answer(&row, false).unwrap(), whole.answer(&row, false).unwrap());
+    let Scorer::Forest(forest) = &cut.scorer else { panic!() };
+    assert_eq!(forest.len(), 4);
+    cut.truncate(best + 1);
+    let Scorer::Forest(forest) = &cut.scorer else { panic!() };
+    assert_eq!(
+        (forest.len(), cut.features(), cut.outputs(), cut.objective()),
+        (best + 1, 5, 1, "reg:squarederror")
+    );
+    assert_eq!(cut.answer(&[1.0, 1.0, 1.0, f32::INFINITY, 1.0], true), Err((0, 3)));
+
+    // Until 1.5 the model was in the binary format, and its length before it.
+    let binary = std::fs::read(testdata().join("1.7.6/binary.bst")).unwrap();
+    let length = u64::try_from(binary.len()).unwrap().to_le_bytes();
+    let settings = br#"{"learner": {}}"#;
+    let old = [&b"CONFIG-offset:"[..], &length, &binary, settings].concat();
+    let answers = |bytes: &[u8]| from_bytes(bytes).unwrap().answer(&row, true).unwrap();
+    assert_eq!(answers(&old), answers(&binary));
+    assert!(from_bytes(&old[..binary.len()]).is_err());
+    assert!(from_bytes(&old[..old.len() - 1]).is_err());
+}

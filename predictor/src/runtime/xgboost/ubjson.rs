@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
             let at = self.at;
             let bytes = self.take(count.saturating_mul(size), "an array")?;
             self.open.pop();
-            return many(marker, bytes).map_or_else(|| self.expected(at, "integers"), Ok);
+            return many(marker, bytes).map_or_else(|| self.expected(at, "integers of 32 bits"), Ok);
         }
         let mut out = Vec::new();
         while self.next_element()? {
@@ -191,13 +191,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn integer(&mut self) -> Result<i64, Fault> {
+    fn integer(&mut self) -> Result<i32, Fault> {
         let at = self.at;
         let marker = self.marker("an integer")?;
         match marker {
             b'T' => Ok(1),
             b'F' => Ok(0),
-            _ => self.integer_of(marker)?.map_or_else(|| self.expected(at, "an integer"), Ok),
+            _ => {
+                let value = self.integer_of(marker)?.and_then(|it| i32::try_from(it).ok());
+                value.map_or_else(|| self.expected(at, "an integer of 32 bits"), Ok)
+            }
         }
     }
 }
@@ -211,17 +214,21 @@ fn floats(marker: u8, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match marker {
         b'd' => split(bytes, f32::from_be_bytes),
         b'D' => split(bytes, |it| f64::from_be_bytes(it) as f32),
+        b'L' => split(bytes, |it| i64::from_be_bytes(it) as f32),
         _ => integers(marker, bytes)?.into_iter().map(|it| it as f32).collect(),
     })
 }
 
-fn integers(marker: u8, bytes: &[u8]) -> Option<Vec<i64>> {
+fn integers(marker: u8, bytes: &[u8]) -> Option<Vec<i32>> {
     Some(match marker {
         b'i' => split(bytes, |it| i8::from_be_bytes(it).into()),
         b'U' => split(bytes, |it| u8::from_be_bytes(it).into()),
         b'I' => split(bytes, |it| i16::from_be_bytes(it).into()),
-        b'l' => split(bytes, |it| i32::from_be_bytes(it).into()),
-        b'L' => split(bytes, i64::from_be_bytes),
+        b'l' => split(bytes, i32::from_be_bytes),
+        b'L' => {
+            let (chunks, _) = bytes.as_chunks();
+            return chunks.iter().map(|&it| i32::try_from(i64::from_be_bytes(it)).ok()).collect();
+        }
         _ => return None,
     })
 }
@@ -284,7 +291,7 @@ impl<'a> Source<'a> for Reader<'a> {
         self.numbers(Self::float, floats)
     }
 
-    fn integers(&mut self) -> Result<Vec<i64>, Fault> {
+    fn integers(&mut self) -> Result<Vec<i32>, Fault> {
         self.numbers(Self::integer, integers)
     }
 

@@ -202,7 +202,7 @@ mod tests {
                 let whole = index.starts_with("cpandas._libs");
                 let file =
                     format!("ccopy_reg\n_reconstructor\n(ca\nB\ncb\no\nNtR(dS'_df_columns'\n{index}sb.");
-                let doc = pickle::read(file.as_bytes()).unwrap();
+                let doc = pickle::read(file.as_bytes(), file.len()).unwrap();
                 let count = Count::default();
                 let fitted = Fitted::new(doc.root(), "a.B".to_owned(), String::new(), &count);
                 // Strings of pandas alone are no index.

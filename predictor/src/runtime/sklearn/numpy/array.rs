@@ -391,7 +391,7 @@ mod tests {
     }
 
     fn check(file: &str, want: &str) {
-        let doc = pickle::read(file.as_bytes()).unwrap();
+        let doc = pickle::read(file.as_bytes(), file.len()).unwrap();
         let got = Array::read(doc.root()).and_then(|array| array.elements());
         let got = got.map_or_else(|refusal| format!("{refusal:?}"), |elements| format!("{elements:?}"));
         assert_eq!(got, want, "{file}");
@@ -440,7 +440,7 @@ mod tests {
     #[test]
     fn a_file_cannot_ask_for_its_arrays_without_end() {
         let file = pickled("i1", "|", "I4000\n", 0, &"x".repeat(4000));
-        let doc = pickle::read(file.as_bytes()).unwrap();
+        let doc = pickle::read(file.as_bytes(), file.len()).unwrap();
         let array = Array::read(doc.root()).unwrap();
         let taken = (0..1000).take_while(|_| array.floats().is_ok()).count();
         assert!((100..1000).contains(&taken), "{taken}");

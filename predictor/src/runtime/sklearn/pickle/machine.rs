@@ -403,17 +403,19 @@ impl Stack {
 
 /// What a node takes, in bytes, with all that it owns.
 fn weight(node: &Node<'_>) -> usize {
-    size_of::<Node<'_>>()
-        + match node {
-            Node::Text(Cow::Owned(text)) => text.len(),
-            Node::Bytes(Cow::Owned(bytes)) => bytes.len(),
-            Node::List(items) | Node::Tuple(items) | Node::Set(items) => items.len() * PLACE,
-            Node::Dict(pairs) => pairs.len() * 2 * PLACE,
-            Node::Global(_) => size_of::<Global<'_>>(),
-            Node::Object(_) => size_of::<Object>(),
-            Node::Array(array) => size_of::<RawArray<'_>>() + array.shape.len() * size_of::<usize>(),
-            _ => 0,
-        }
+    /// What the allocator keeps for itself, and rounds up.
+    const OVERHEAD: usize = 24;
+    let owned = match node {
+        Node::Text(Cow::Owned(text)) => text.len(),
+        Node::Bytes(Cow::Owned(bytes)) => bytes.len(),
+        Node::List(items) | Node::Tuple(items) | Node::Set(items) => items.len() * PLACE,
+        Node::Dict(pairs) => pairs.len() * 2 * PLACE,
+        Node::Global(_) => size_of::<Global<'_>>(),
+        Node::Object(_) => size_of::<Object>(),
+        Node::Array(array) => size_of::<RawArray<'_>>() + array.shape.len() * size_of::<usize>(),
+        _ => 0,
+    };
+    size_of::<Node<'_>>() + if owned == 0 { 0 } else { owned + OVERHEAD }
 }
 
 fn needs_python(what: &str) -> Refusal {

@@ -24,13 +24,16 @@ const MAX_NODES: usize = 1 << 24;
 const MAX_EXPANSION: usize = 20;
 const ALLOWANCE: usize = 16 << 20;
 
-/// Reads a whole file.
+/// The same of what a compressed file opens to: whoever sends a bomb pays nothing for it.
+const OPENED_EXPANSION: usize = 4;
+
+/// Reads a whole file that was of `stored` bytes before it was opened.
 ///
 /// # Errors
 /// `Malformed` with the offset for bytes that are cut short or that no pickle has; `Unsupported` for the few things that a
 /// pickle may have and that only a running Python can follow.
-pub(crate) fn read(bytes: &[u8]) -> Result<Doc<'_>, Refusal> {
-    let budget = Budget::of(bytes.len());
+pub(crate) fn read(bytes: &[u8], stored: usize) -> Result<Doc<'_>, Refusal> {
+    let budget = Budget::of(bytes.len(), stored);
     let (nodes, root) = machine::run(bytes, &budget)?;
     Ok(Doc { nodes, root, budget })
 }
@@ -61,16 +64,18 @@ impl Doc<'_> {
 /// How much memory and time a file may still cost: what its nodes take, what is copied out of it, how often it is searched.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    size: usize,
+    limit: usize,
     bytes: Cell<usize>,
     looks: Cell<usize>,
     spent: Cell<bool>,
 }
 
 impl Budget {
-    pub(super) fn of(size: usize) -> Self {
-        let bytes = size.saturating_mul(MAX_EXPANSION).saturating_add(ALLOWANCE);
-        Self { size, bytes: Cell::new(bytes), looks: Cell::new(bytes), spent: Cell::new(false) }
+    /// For a file of `stored` bytes that are `opened` ones when it is compressed no more.
+    fn of(opened: usize, stored: usize) -> Self {
+        let more = if opened == stored { 0 } else { opened.saturating_mul(OPENED_EXPANSION) };
+        let limit = stored.saturating_mul(MAX_EXPANSION).saturating_add(more).saturating_add(ALLOWANCE);
+        Self { limit, bytes: Cell::new(limit), looks: Cell::new(limit), spent: Cell::new(false) }
     }
 
     /// Counts bytes about to be taken.
@@ -94,9 +99,9 @@ impl Budget {
 
     fn refusal(&self) -> Refusal {
         Refusal::malformed(format!(
-            "what is asked of its {} bytes would take more than {MAX_EXPANSION} times as much memory and {} MiB",
-            self.size,
-            ALLOWANCE >> 20
+            "what it holds would take more memory than the {} MiB that a file of its size is worth, which is more for one that \
+             is not compressed",
+            self.limit >> 20
         ))
     }
 }

@@ -1,3 +1,5 @@
+//! Neighbours by hand, and what does not fit together.
+
 use weir_proto::Tensor;
 use weir_sdk::Model;
 
