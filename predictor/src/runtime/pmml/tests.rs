@@ -143,7 +143,8 @@ fn values_that_are_not_valid_are_refused_with_row_and_column() {
     let model = read(looks.as_bytes(), false).unwrap();
     let refused = ask(&model, r#"[[1, "red", 1.5]]"#, "kind").unwrap_err();
     assert!(refused.contains("column `count` holds `1.5` in row 0"), "{refused}");
-    assert!(ask(&model, r#"[[1, "red"]]"#, "kind").unwrap_err().contains("`x`, `colour`, `count`"));
+    let refused = ask(&model, r#"[{"x": 1, "colour": "red"}]"#, "kind").unwrap_err();
+    assert!(refused.contains("takes the inputs `x`, `colour`, `count`, got"), "{refused}");
 }
 
 #[test]

@@ -262,6 +262,6 @@ impl Scorer for Tree {
     }
 
     fn row_ns(&self) -> f64 {
-        20.0 + 8.0 * self.depth as f64
+        40.0 + 14.0 * self.depth as f64
     }
 }
