@@ -1,6 +1,7 @@
 //! The framework runtimes: each reads its model files and answers with a [`Model`]. To add one, write a file beside this one
 //! and name it in [`RUNTIMES`].
 
+mod fault;
 pub mod lightgbm;
 pub mod pmml;
 pub mod sklearn;
@@ -9,6 +10,8 @@ pub mod xgboost;
 use std::path::{Path, PathBuf};
 
 use weir_sdk::Model;
+
+pub use self::fault::Fault;
 
 /// Every runtime this build knows.
 pub static RUNTIMES: &[&dyn Runtime] =

@@ -6,12 +6,6 @@ use super::forest::{Forest, Missing, Set, Split, Test};
 use super::header::Header;
 use super::{Booster, Fault};
 
-impl From<JsonError> for Fault {
-    fn from(error: JsonError) -> Self {
-        Self::Malformed(error.to_string())
-    }
-}
-
 /// Returns whether a file begins as a dump does: with a key that other files have not, or with a value that is a dump's.
 pub(super) fn begins(head: &[u8]) -> bool {
     let mut reader = Reader::new(head);

@@ -23,6 +23,7 @@ use weir_sdk::proto::{Data, DataType, Error, Signature, Tensor, TensorSpec};
 use self::columns::ABREAST;
 use self::forest::Forest;
 use self::objective::Transform;
+use super::fault::{self, Fault};
 use super::{LoadError, LoadOptions, Runtime};
 
 /// The LightGBM runtime.
@@ -42,35 +43,7 @@ impl Runtime for Lightgbm {
     }
 
     fn load(&self, file: &Path, _options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
-        let bytes =
-            std::fs::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
-        match read(&bytes) {
-            Ok(model) => Ok(Box::new(model)),
-            Err(Fault::Malformed(reason)) => Err(LoadError::Malformed { path: file.to_owned(), reason }),
-            Err(Fault::Unsupported { what, advice }) => {
-                Err(LoadError::Unsupported { path: file.to_owned(), what, advice: advice.to_owned() })
-            }
-        }
-    }
-}
-
-/// What is wrong with the bytes of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// They are not what the format says.
-    Malformed(String),
-    /// They are sound, but hold something that is not served.
-    Unsupported {
-        /// What it is, by LightGBM's own name.
-        what: String,
-        /// What to do.
-        advice: &'static str,
-    },
-}
-
-impl Fault {
-    fn malformed(reason: impl Into<String>) -> Self {
-        Self::Malformed(reason.into())
+        fault::load(file, read)
     }
 }
 

@@ -34,6 +34,7 @@ use self::compiled::Compiled;
 use self::model::Evaluator;
 use self::plan::{Loader, Scope};
 use self::xml::Element;
+use super::fault::{self, Fault};
 use super::{LoadError, LoadOptions, Runtime};
 
 /// The PMML runtime.
@@ -49,28 +50,7 @@ impl Runtime for Pmml {
     }
 
     fn load(&self, file: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
-        let bytes =
-            std::fs::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
-        match read(&bytes, options.predict_proba) {
-            Ok(model) => Ok(Box::new(model)),
-            Err(Fault::Malformed(reason)) => Err(LoadError::Malformed { path: file.to_owned(), reason }),
-            Err(Fault::Unsupported { what, advice }) => {
-                Err(LoadError::Unsupported { path: file.to_owned(), what, advice: advice.to_owned() })
-            }
-        }
-    }
-}
-
-/// What is wrong with the bytes of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Fault {
-    Malformed(String),
-    Unsupported { what: String, advice: &'static str },
-}
-
-impl Fault {
-    fn malformed(reason: impl Into<String>) -> Self {
-        Self::Malformed(reason.into())
+        fault::load(file, |bytes| read(bytes, options.predict_proba))
     }
 }
 

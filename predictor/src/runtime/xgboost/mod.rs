@@ -26,6 +26,7 @@ use weir_sdk::proto::{Data, DataType, Error, Signature, Tensor, TensorSpec};
 use self::linear::Linear;
 use self::objective::Transform;
 use self::walk::Forest;
+use super::fault::{self, Fault};
 use super::{LoadError, LoadOptions, Runtime};
 
 /// The XGBoost runtime.
@@ -45,35 +46,7 @@ impl Runtime for Xgboost {
     }
 
     fn load(&self, file: &Path, _options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
-        let bytes =
-            std::fs::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
-        match read(&bytes) {
-            Ok(model) => Ok(Box::new(model)),
-            Err(Fault::Malformed(reason)) => Err(LoadError::Malformed { path: file.to_owned(), reason }),
-            Err(Fault::Unsupported { what, advice }) => {
-                Err(LoadError::Unsupported { path: file.to_owned(), what, advice: advice.to_owned() })
-            }
-        }
-    }
-}
-
-/// What is wrong with the bytes of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// They are not what the format says.
-    Malformed(String),
-    /// They are sound, but hold something that is not served.
-    Unsupported {
-        /// What it is, by XGBoost's own name.
-        what: String,
-        /// What to do.
-        advice: &'static str,
-    },
-}
-
-impl Fault {
-    fn malformed(reason: impl Into<String>) -> Self {
-        Self::Malformed(reason.into())
+        fault::load(file, read)
     }
 }
 

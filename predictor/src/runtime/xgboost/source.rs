@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use weir_sdk::proto::json::{JsonError, Kind, Number, Reader};
+use weir_sdk::proto::json::{Kind, Number, Reader};
 
 use super::Fault;
 
@@ -31,12 +31,6 @@ pub(super) struct Json<'a>(Reader<'a>);
 impl<'a> Json<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
         Self(Reader::new(text))
-    }
-}
-
-impl From<JsonError> for Fault {
-    fn from(error: JsonError) -> Self {
-        Self::Malformed(error.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 use super::registry::{Class, Family};
 use super::{Answer, Batch, Classifier, Labels, Regressor, Scores, Steps, Wanted, argmax};
-use crate::runtime::{lightgbm, xgboost};
+use crate::runtime::{Fault, lightgbm, xgboost};
 
 const XGBOOST: &[&str] = &["xgboost.sklearn"];
 const LIGHTGBM: &[&str] = &["lightgbm.sklearn"];
@@ -147,10 +147,8 @@ impl Xgb {
         let bytes = holder.need("handle")?.bytes();
         let bytes = bytes.ok_or_else(|| holder.malformed("has no bytes for `handle`"))?;
         let booster = xgboost::from_bytes(&bytes).map_err(|fault| match fault {
-            xgboost::Fault::Malformed(reason) => holder.malformed(format!("has a model in which {reason}")),
-            xgboost::Fault::Unsupported { what, advice } => {
-                holder.unsupported(format!("with {what}"), advice)
-            }
+            Fault::Malformed(reason) => holder.malformed(format!("has a model in which {reason}")),
+            Fault::Unsupported { what, advice } => holder.unsupported(format!("with {what}"), advice),
         });
         let mut booster = booster?;
         if let Some(best) = booster.best_iteration() {
@@ -241,10 +239,8 @@ impl Lgbm {
         let best = holder.optional("best_iteration").and_then(|it| it.int()).filter(|&it| it > 0);
         let iterations = best.and_then(|it| usize::try_from(it).ok()).unwrap_or(usize::MAX);
         let booster = lightgbm::from_text(&text, iterations).map_err(|fault| match fault {
-            lightgbm::Fault::Malformed(reason) => holder.malformed(format!("has a model in which {reason}")),
-            lightgbm::Fault::Unsupported { what, advice } => {
-                holder.unsupported(format!("with {what}"), advice)
-            }
+            Fault::Malformed(reason) => holder.malformed(format!("has a model in which {reason}")),
+            Fault::Unsupported { what, advice } => holder.unsupported(format!("with {what}"), advice),
         });
         Ok(Self { booster: booster? })
     }
