@@ -61,23 +61,69 @@ fn check(golden: &Path, framework: &str) -> Result<(), String> {
         let got = ask(&*model, rows, output)?;
         let want = listed(want).ok_or_else(|| format!("{output}: the golden answer is no tensor"))?;
         same(&got, &want, tolerance).map_err(|text| format!("{output}: {text}"))?;
+        check_batches(&*model, rows, output, &got)?;
     }
     Ok(())
 }
 
+/// A row is answered alone as among others, and among a thousand.
+fn check_batches(model: &dyn Model, rows: &str, output: &str, whole: &Tensor) -> Result<(), String> {
+    const TIMES: usize = 20;
+    let (inputs, at) = bound(model, rows, output)?;
+    let answer = |inputs: Vec<Tensor>| {
+        let answer = model.predict(&inputs, &[at]).map_err(|error| error.message);
+        answer.map(|mut it| it.pop().unwrap())
+    };
+    let count = inputs[0].rows();
+    let alone = answer(inputs.iter().map(|it| times(it, 1.0 / count as f64)).collect())?;
+    let many = answer(inputs.iter().map(|it| times(it, TIMES as f64)).collect())?;
+    for (got, factor, what) in
+        [(alone, 1.0 / count as f64, "alone"), (many, TIMES as f64, "among a thousand")]
+    {
+        // Sums of another order may differ in the last bits.
+        same(&got, &times(whole, factor), 1e-12).map_err(|text| format!("{output} {what}: {text}"))?;
+    }
+    Ok(())
+}
+
+/// Repeats the rows of a tensor; below one, that part of them is kept.
+fn times(tensor: &Tensor, factor: f64) -> Tensor {
+    fn repeated<T: Clone>(values: &[T], factor: f64) -> Vec<T> {
+        let wanted = (values.len() as f64 * factor).round() as usize;
+        values.iter().cycle().take(wanted).cloned().collect()
+    }
+    let data = match &tensor.data {
+        Data::Bool(it) => Data::Bool(repeated(it, factor).into()),
+        Data::Int32(it) => Data::Int32(repeated(it, factor).into()),
+        Data::Int64(it) => Data::Int64(repeated(it, factor).into()),
+        Data::Fp32(it) => Data::Fp32(repeated(it, factor).into()),
+        Data::Fp64(it) => Data::Fp64(repeated(it, factor).into()),
+        Data::Bytes(it) => Data::Bytes(repeated(it, factor)),
+        other => panic!("a golden model of {}", other.datatype()),
+    };
+    let mut shape = tensor.shape.clone();
+    shape[0] = (shape[0] as f64 * factor).round() as usize;
+    Tensor::new(&tensor.name, shape, data)
+}
+
 /// Asks for one output, by the way a V1 request goes.
 fn ask(model: &dyn Model, rows: &str, output: &str) -> Result<Tensor, String> {
-    let mut request = decode(rows)?;
-    let signature = model.signature();
-    let at = signature.outputs.iter().position(|it| it.name == output);
-    let at = at.ok_or_else(|| format!("there is no output `{output}`"))?;
-    let inputs = signature.bind(&mut request).map_err(|error| error.message)?;
+    let (inputs, at) = bound(model, rows, output)?;
     let mut outputs = model.predict(&inputs, &[at]).map_err(|error| error.message)?;
     let tensor = outputs.pop().unwrap();
-    if tensor.datatype() != signature.outputs[at].datatype {
+    if tensor.datatype() != model.signature().outputs[at].datatype {
         return Err(format!("{output} has another datatype than the signature says"));
     }
     Ok(tensor)
+}
+
+/// Returns what the model takes of the rows, and which of its outputs is meant.
+fn bound(model: &dyn Model, rows: &str, output: &str) -> Result<(Vec<Tensor>, usize), String> {
+    let signature = model.signature();
+    let at = signature.outputs.iter().position(|it| it.name == output);
+    let at = at.ok_or_else(|| format!("there is no output `{output}`"))?;
+    let inputs = signature.bind(&mut decode(rows)?).map_err(|error| error.message)?;
+    Ok((inputs, at))
 }
 
 fn decode(rows: &str) -> Result<InferRequest, String> {

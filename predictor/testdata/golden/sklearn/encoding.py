@@ -32,6 +32,8 @@ def encoders():
     ]):
         yield Case("encode_numbers_{}".format(at), model.fit(numbers), asked)
         yield Case("encode_people_{}".format(at), model.__class__(**model.get_params()).fit(PEOPLE), PEOPLE[:50])
+    for name, labels in [("texts", PEOPLE[:, 0].astype(str)), ("whole", WINE.target * 7 - 3), ("real", numbers[:, 1] / 4)]:
+        yield Case("labels_" + name, pre.LabelEncoder().fit(labels), labels[:50])
     unknown = PEOPLE[:50].copy()
     unknown[::5, 0] = "astronaut"
     for at, model in enumerate([

@@ -41,6 +41,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &super::bins::FAMILY,
     &super::spline::FAMILY,
     &super::encoders::FAMILY,
+    &super::label_encoder::FAMILY,
     &super::text::FAMILY,
     &super::pipeline::FAMILY,
     &super::columns::FAMILY,
