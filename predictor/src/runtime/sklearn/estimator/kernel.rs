@@ -1,7 +1,6 @@
 //! The kernels of libsvm, evaluated for one row against every support vector.
 
 use super::super::refusal::Refusal;
-use super::exponential::powers_of_e;
 use super::fitted::Fitted;
 
 /// How many support vectors are worked on side by side.
@@ -84,7 +83,7 @@ impl Vectors {
             Kernel::Linear => self.accumulate(row, values, |x, v| x * v),
             Kernel::Rbf { gamma } => {
                 self.accumulate(row, values, |x, v| (x - v) * (x - v));
-                powers_of_e(&mut values[..self.count], -gamma);
+                values[..self.count].iter_mut().for_each(|it| *it = (-gamma * *it).exp());
             }
             Kernel::Poly { gamma, coef0, degree } => {
                 self.accumulate(row, values, |x, v| x * v);

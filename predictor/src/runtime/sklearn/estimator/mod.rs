@@ -17,7 +17,6 @@ mod discriminant;
 mod dummy;
 mod encoders;
 mod ensemble;
-mod exponential;
 mod features;
 mod fitted;
 mod isotonic;
