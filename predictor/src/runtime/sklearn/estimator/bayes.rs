@@ -5,7 +5,7 @@ use weir_proto::Error;
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 use super::registry::{Class, Family};
-use super::{Answer, Batch, Classifier, Labels, Missing, Scores, Steps, Wanted, argmax, check_finite, dot};
+use super::{Answer, Batch, Classifier, Labels, Missing, Steps, Wanted, argmax, check_finite, dot};
 
 pub(crate) static FAMILY: Family = Family {
     title: "Naive Bayes",
@@ -203,10 +203,6 @@ impl Classifier for Bayes {
 
     fn has_probabilities(&self) -> bool {
         true
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

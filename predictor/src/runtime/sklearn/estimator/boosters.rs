@@ -9,7 +9,7 @@ use weir_proto::Error;
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 use super::registry::{Class, Family};
-use super::{Answer, Batch, Classifier, Labels, Regressor, Scores, Steps, Wanted, argmax};
+use super::{Answer, Batch, Classifier, Labels, Regressor, Steps, Wanted, argmax};
 use crate::runtime::{Fault, lightgbm, xgboost};
 
 const XGBOOST: &[&str] = &["xgboost.sklearn"];
@@ -320,10 +320,6 @@ impl Classifier for BoostedClassifier {
 
     fn has_probabilities(&self) -> bool {
         true
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn may_have_scores(&self) -> bool {

@@ -182,10 +182,6 @@ impl Classifier for Calibrated {
         true
     }
 
-    fn scores(&self) -> Option<Scores> {
-        None
-    }
-
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
         let classes = self.classes.len();
         let mut sums = vec![0.0; batch.rows() * classes];

@@ -141,8 +141,7 @@ impl Classifier for Pairs {
     }
 
     fn scores(&self) -> Option<Scores> {
-        let count = self.classes.len();
-        Some(if count == 2 { Scores::One } else { Scores::Many(count) })
+        Some(Scores::of_classes(self.classes.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
@@ -225,10 +224,6 @@ impl Classifier for Code {
 
     fn has_probabilities(&self) -> bool {
         false
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn classify(&self, batch: &Batch<'_>, _: Wanted) -> Result<Answer, Error> {

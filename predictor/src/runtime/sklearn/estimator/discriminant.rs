@@ -59,7 +59,7 @@ impl Classifier for LinearAnalysis {
     }
 
     fn scores(&self) -> Option<Scores> {
-        Some(if self.classes.len() == 2 { Scores::One } else { Scores::Many(self.classes.len()) })
+        Some(Scores::of_classes(self.classes.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
@@ -178,7 +178,7 @@ impl Classifier for QuadraticAnalysis {
     }
 
     fn scores(&self) -> Option<Scores> {
-        Some(if self.classes.len() == 2 { Scores::One } else { Scores::Many(self.classes.len()) })
+        Some(Scores::of_classes(self.classes.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

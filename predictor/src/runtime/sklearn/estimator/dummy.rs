@@ -6,7 +6,7 @@ use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 use super::registry::{Class, Family};
 use super::scalers::seen_features;
-use super::{Answer, Batch, Classifier, Labels, Regressor, Scores, Steps, Takes, Wanted, argmax};
+use super::{Answer, Batch, Classifier, Labels, Regressor, Steps, Takes, Wanted, argmax};
 
 pub(crate) static FAMILY: Family = Family {
     title: "Baselines",
@@ -90,10 +90,6 @@ impl Classifier for Same {
 
     fn has_probabilities(&self) -> bool {
         true
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

@@ -231,7 +231,7 @@ impl Classifier for Separator {
     }
 
     fn scores(&self) -> Option<Scores> {
-        Some(if self.classes.len() == 2 { Scores::One } else { Scores::Many(self.classes.len()) })
+        Some(Scores::of_classes(self.classes.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

@@ -108,7 +108,7 @@ impl Classifier for Logistic {
     }
 
     fn scores(&self) -> Option<Scores> {
-        Some(if self.classes.len() == 2 { Scores::One } else { Scores::Many(self.classes.len()) })
+        Some(Scores::of_classes(self.classes.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

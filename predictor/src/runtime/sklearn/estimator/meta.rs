@@ -140,8 +140,7 @@ impl Classifier for OneAgainstRest {
     }
 
     fn scores(&self) -> Option<Scores> {
-        let count = self.members.len();
-        self.by_scores.then_some(if count == 1 { Scores::One } else { Scores::Many(count) })
+        self.by_scores.then_some(Scores::of(self.members.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

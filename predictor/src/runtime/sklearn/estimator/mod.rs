@@ -106,7 +106,9 @@ pub(crate) trait Classifier: Send + Sync {
     fn has_probabilities(&self) -> bool;
 
     /// What `decision_function` gives, when it has one.
-    fn scores(&self) -> Option<Scores>;
+    fn scores(&self) -> Option<Scores> {
+        None
+    }
 
     /// Whether only later versions of its library have a `decision_function`, so that a model around it was made for scores by
     /// one, and for probabilities by another.
@@ -213,6 +215,18 @@ pub(crate) enum Scores {
     One,
     /// So many numbers.
     Many(usize),
+}
+
+impl Scores {
+    /// Of so many numbers a row.
+    fn of(numbers: usize) -> Self {
+        if numbers == 1 { Self::One } else { Self::Many(numbers) }
+    }
+
+    /// Of so many classes: of two, the second's is told.
+    fn of_classes(classes: usize) -> Self {
+        Self::of(if classes == 2 { 1 } else { classes })
+    }
 }
 
 /// The parts of an answer that are asked for.

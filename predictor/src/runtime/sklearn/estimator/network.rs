@@ -7,7 +7,7 @@ use super::fitted::Fitted;
 use super::registry::{Class, Family};
 use super::weights::{logistic, softmax};
 use super::{
-    Answer, Batch, Classifier, Labels, Missing, Regressor, Scores, Steps, Wanted, argmax, check_finite, dot,
+    Answer, Batch, Classifier, Labels, Missing, Regressor, Steps, Wanted, argmax, check_finite, dot,
 };
 
 pub(crate) static FAMILY: Family = Family {
@@ -214,10 +214,6 @@ impl Classifier for NetworkClassifier {
 
     fn has_probabilities(&self) -> bool {
         true
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

@@ -162,7 +162,7 @@ impl Classifier for Boosted {
     }
 
     fn scores(&self) -> Option<Scores> {
-        Some(if self.classes.len() == 2 { Scores::One } else { Scores::Many(self.classes.len()) })
+        Some(Scores::of_classes(self.classes.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

@@ -6,7 +6,7 @@ use super::super::super::refusal::Refusal;
 use super::super::super::view::View;
 use super::super::fitted::Fitted;
 use super::super::meta::{likeliest, members};
-use super::super::{Answer, Batch, Classifier, Labels, Regressor, Scores, Steps, Takes, Wanted};
+use super::super::{Answer, Batch, Classifier, Labels, Regressor, Steps, Takes, Wanted};
 use super::places;
 
 /// Returns the weight of each estimator that was not dropped.
@@ -115,10 +115,6 @@ impl Classifier for Votes {
 
     fn has_probabilities(&self) -> bool {
         self.soft
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

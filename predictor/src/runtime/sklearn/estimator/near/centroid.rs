@@ -105,8 +105,7 @@ impl Classifier for Centroids {
     }
 
     fn scores(&self) -> Option<Scores> {
-        let count = self.classes.len();
-        self.has_probabilities().then_some(if count == 2 { Scores::One } else { Scores::Many(count) })
+        self.has_probabilities().then_some(Scores::of_classes(self.classes.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

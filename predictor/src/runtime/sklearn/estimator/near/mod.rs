@@ -12,9 +12,7 @@ use super::super::numpy::Elements;
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 use super::registry::{Class, Family};
-use super::{
-    Answer, Batch, Classifier, Labels, Missing, Regressor, Scores, Steps, Wanted, argmax, check_finite,
-};
+use super::{Answer, Batch, Classifier, Labels, Missing, Regressor, Steps, Wanted, argmax, check_finite};
 use points::{Nearest, Points};
 
 pub(crate) static FAMILY: Family = Family {
@@ -223,10 +221,6 @@ impl Classifier for Vote {
 
     fn has_probabilities(&self) -> bool {
         true
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

@@ -310,7 +310,7 @@ impl Classifier for Classification {
     }
 
     fn scores(&self) -> Option<Scores> {
-        Some(if self.boosted.outputs == 1 { Scores::One } else { Scores::Many(self.boosted.outputs) })
+        Some(Scores::of(self.boosted.outputs))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

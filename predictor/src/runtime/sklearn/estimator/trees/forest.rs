@@ -7,8 +7,8 @@ use super::super::super::view::View;
 use super::super::fitted::Fitted;
 use super::super::labels::interleave;
 use super::super::{
-    Answer, Batch, Classifier, Labels, Method, Missing, Offer, Predictor, Regressor, Scores, Steps, Wanted,
-    argmax, check_finite,
+    Answer, Batch, Classifier, Labels, Method, Missing, Offer, Predictor, Regressor, Steps, Wanted, argmax,
+    check_finite,
 };
 use super::grown::{Grown, members, missing, of_tree};
 use super::walk::Trees;
@@ -228,10 +228,6 @@ impl Classifier for Classification {
 
     fn has_probabilities(&self) -> bool {
         true
-    }
-
-    fn scores(&self) -> Option<Scores> {
-        None
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {

@@ -388,8 +388,7 @@ impl Classifier for Classification {
     }
 
     fn scores(&self) -> Option<Scores> {
-        let outputs = self.boosted.baseline.len();
-        Some(if outputs == 1 { Scores::One } else { Scores::Many(outputs) })
+        Some(Scores::of(self.boosted.baseline.len()))
     }
 
     fn classify(&self, batch: &Batch<'_>, wanted: Wanted) -> Result<Answer, Error> {
