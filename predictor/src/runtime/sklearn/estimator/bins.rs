@@ -115,34 +115,43 @@ impl Transformer for Bins {
 }
 
 fn quantiles(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
-    let (table, [count, features]) = fitted.matrix("quantiles_")?;
-    let references = fitted.floats("references_")?;
-    let normal = match fitted.text("output_distribution").unwrap_or("uniform") {
-        "uniform" => false,
-        "normal" => true,
-        other => {
-            return Err(fitted.unsupported(format!("with distribution `{other}`"), "use uniform or normal"));
-        }
-    };
-    if count != references.len() || count == 0 || features == 0 {
-        return Err(fitted.malformed(format!("has {count} quantiles and {} references", references.len())));
-    }
-    let columns: Vec<Vec<f64>> =
-        (0..features).map(|column| (0..count).map(|at| table[at * features + column]).collect()).collect();
-    if columns.iter().any(|it| !it.is_sorted()) {
+    let ranks = Ranks::read(fitted)?;
+    if ranks.columns.iter().any(|it| !it.is_sorted()) {
         return Err(fitted.malformed("has quantiles that are not ascending"));
     }
-    steps.add_transformer(fitted, Box::new(Ranks { columns, references, normal }))
+    steps.add_transformer(fitted, Box::new(ranks))
 }
 
-struct Ranks {
-    /// For each column its quantiles, ascending.
-    columns: Vec<Vec<f64>>,
-    references: Vec<f64>,
-    normal: bool,
+/// The quantiles of a fitted `QuantileTransformer`, and the ranks they stand for.
+pub(super) struct Ranks {
+    /// For each column its quantiles.
+    pub(super) columns: Vec<Vec<f64>>,
+    /// As many as a column has quantiles, at least one.
+    pub(super) references: Vec<f64>,
+    /// Ranks become values of the normal distribution.
+    pub(super) normal: bool,
 }
 
 impl Ranks {
+    pub(super) fn read(fitted: &Fitted<'_>) -> Result<Self, Refusal> {
+        let (table, [count, features]) = fitted.matrix("quantiles_")?;
+        let references = fitted.floats("references_")?;
+        let normal = match fitted.text("output_distribution").unwrap_or("uniform") {
+            "uniform" => false,
+            "normal" => true,
+            other => {
+                let what = format!("with distribution `{other}`");
+                return Err(fitted.unsupported(what, "use uniform or normal"));
+            }
+        };
+        if count != references.len() || count == 0 || features == 0 {
+            let met = references.len();
+            return Err(fitted.malformed(format!("has {count} quantiles and {met} references")));
+        }
+        let column = |at: usize| table.iter().skip(at).step_by(features).copied().collect();
+        Ok(Self { columns: (0..features).map(column).collect(), references, normal })
+    }
+
     fn rank(&self, column: usize, value: f64) -> f64 {
         // So near to an end that scikit-learn takes it for the end.
         const NEAR: f64 = 1e-7;

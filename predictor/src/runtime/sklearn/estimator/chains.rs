@@ -6,8 +6,9 @@ use super::super::numpy::Array;
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
+use super::meta::scored;
 use super::registry::{Class, Family};
-use super::{Batch, Classifier, Labels, Method, Offer, Predictor, Regressor, Scores, Steps, Takes, Wanted};
+use super::{Batch, Classifier, Labels, Method, Offer, Predictor, Regressor, Steps, Takes, Wanted};
 
 pub(crate) static FAMILY: Family = Family {
     title: "Chains",
@@ -142,7 +143,6 @@ fn classifiers(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
             .unsupported("whose estimators do not each tell two numbers apart", "use targets of 0 and 1"));
     }
     let likely = |it: &Steps| it.classifier().is_some_and(Classifier::has_probabilities);
-    let scored = |it: &Steps| it.classifier().is_some_and(|it| it.scores() == Some(Scores::One));
     let has = |method| match method {
         Method::PredictProba => chain.members.iter().all(likely),
         Method::DecisionFunction => chain.members.iter().all(scored),

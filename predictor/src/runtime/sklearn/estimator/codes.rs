@@ -4,7 +4,7 @@ use weir_proto::Error;
 
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
-use super::meta::{listed, members, members_of};
+use super::meta::{heard_by_scores, listed, members, members_of};
 use super::pairs::for_each_pair;
 use super::registry::{Class, Family};
 use super::{Answer, Batch, Classifier, Labels, Scores, Steps, Takes, Wanted, argmax};
@@ -32,14 +32,7 @@ impl Members {
                 fitted.unsupported("whose estimators are no classifiers of two classes", "use classifiers")
             );
         }
-        let scored = |it: &Steps| it.classifier().is_some_and(|it| it.scores() == Some(Scores::One));
-        let likely = |it: &Steps| it.classifier().is_some_and(Classifier::has_probabilities);
-        let by_scores = members.iter().all(scored);
-        if !by_scores && (members.iter().any(scored) || !members.iter().all(likely)) {
-            return Err(
-                fitted.unsupported("whose estimators score in different ways", "use one kind of estimator")
-            );
-        }
+        let by_scores = heard_by_scores(fitted, &members)?;
         Ok(Self { members, by_scores })
     }
 

@@ -66,6 +66,29 @@ pub(super) fn members_of<'d>(fitted: &Fitted<'d>, items: Vec<View<'d>>) -> Resul
     Ok(members)
 }
 
+/// Returns whether it is a classifier that gives a row one score.
+pub(super) fn scored(model: &Steps) -> bool {
+    model.classifier().is_some_and(|it| it.scores() == Some(Scores::One))
+}
+
+fn likely(model: &Steps) -> bool {
+    model.classifier().is_some_and(Classifier::has_probabilities)
+}
+
+/// Returns whether classifiers of two classes are heard by their scores, otherwise by their probabilities.
+///
+/// # Errors
+/// `Unsupported` where they are not all heard in the same way.
+pub(super) fn heard_by_scores(fitted: &Fitted<'_>, members: &[Steps]) -> Result<bool, Refusal> {
+    let by_scores = members.iter().all(scored);
+    if !by_scores && (members.iter().any(scored) || !members.iter().all(likely)) {
+        return Err(
+            fitted.unsupported("whose estimators score in different ways", "use one kind of estimator")
+        );
+    }
+    Ok(by_scores)
+}
+
 /// A score for each class from a classifier of its own.
 fn one_against_rest(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
     let binarizer = fitted.part("label_binarizer_")?;
@@ -84,14 +107,7 @@ fn one_against_rest(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusa
             classes.len()
         )));
     }
-    let scored = |it: &Steps| it.classifier().is_some_and(|it| it.scores() == Some(Scores::One));
-    let likely = |it: &Steps| it.classifier().is_some_and(Classifier::has_probabilities);
-    let by_scores = members.iter().all(scored);
-    if !by_scores && (members.iter().any(scored) || !members.iter().all(likely)) {
-        return Err(
-            fitted.unsupported("whose estimators score in different ways", "use one kind of estimator")
-        );
-    }
+    let by_scores = heard_by_scores(fitted, &members)?;
     let has_probabilities = members.iter().all(likely);
     steps.add_classifier(fitted, Box::new(OneAgainstRest { classes, members, by_scores, has_probabilities }))
 }

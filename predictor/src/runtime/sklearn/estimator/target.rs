@@ -3,6 +3,7 @@
 use weir_proto::Error;
 
 use super::super::refusal::Refusal;
+use super::bins::Ranks;
 use super::features::{PowerRule, known};
 use super::fitted::Fitted;
 use super::registry::{Class, Family};
@@ -80,12 +81,8 @@ enum Undo {
         lambdas: Vec<f64>,
         rule: PowerRule,
     },
-    /// From ranks to quantiles; `columns` are the quantiles of each target.
-    Ranks {
-        columns: Vec<Vec<f64>>,
-        references: Vec<f64>,
-        normal: bool,
-    },
+    /// From ranks to the quantiles of each target.
+    Ranks(Ranks),
     Function {
         apply: fn(f64) -> f64,
         checked: bool,
@@ -148,22 +145,12 @@ impl Undo {
     }
 
     fn ranks(fitted: &Fitted<'_>, width: usize) -> Result<Self, Refusal> {
-        let (table, [count, features]) = fitted.matrix("quantiles_")?;
-        let references = fitted.floats("references_")?;
-        let normal = match fitted.text("output_distribution").unwrap_or("uniform") {
-            "uniform" => false,
-            "normal" => true,
-            other => {
-                return Err(
-                    fitted.unsupported(format!("with distribution `{other}`"), "use uniform or normal")
-                );
-            }
-        };
-        if count != references.len() || count == 0 || features != width || !references.is_sorted() {
+        let ranks = Ranks::read(fitted)?;
+        let (count, features) = (ranks.references.len(), ranks.columns.len());
+        if features != width || !ranks.references.is_sorted() {
             return Err(fitted.malformed(format!("has {count} quantiles of {features} targets for {width}")));
         }
-        let column = |at: usize| table.iter().skip(at).step_by(features).copied().collect();
-        Ok(Self::Ranks { columns: (0..features).map(column).collect(), references, normal })
+        Ok(Self::Ranks(ranks))
     }
 
     /// Changes the values, of which a row has `width`, in place.
@@ -179,9 +166,7 @@ impl Undo {
                     Self::Stretch { scale, shift } => *value * scale[at] + shift[at],
                     Self::Shrink { scale, shift } => (*value - shift[at]) / scale[at],
                     Self::Power { lambdas, rule } => unpowered(*value, lambdas[at], *rule),
-                    Self::Ranks { columns, references, normal } => {
-                        quantile(*value, references, &columns[at], *normal)
-                    }
+                    Self::Ranks(it) => quantile(*value, &it.references, &it.columns[at], it.normal),
                     Self::Function { apply, .. } => apply(*value),
                 };
             }
