@@ -130,7 +130,9 @@ impl Signature {
                 Ok([tensor]) if self.columns.len() != 1 || tensor.name != self.columns[0] => tensor,
                 Ok([column]) => stack(&self.columns, &[column])?,
                 Err(columns) if !self.columns.is_empty() => stack(&self.columns, &columns)?,
-                Err(given) => return Err(wrong_inputs(&self.inputs, &given)),
+                Err(given) => {
+                    return Err(text_in_row(&given).unwrap_or_else(|| wrong_inputs(&self.inputs, &given)));
+                }
             };
             return Ok(vec![fit(spec, tensor)?]);
         }
@@ -161,7 +163,18 @@ impl Signature {
             Ok([only]) => vec![only],
             Err(several) => several,
         };
-        let in_order = given.len() == self.inputs.len() && given.iter().all(|it| it.name.is_empty());
+        let unnamed = !given.is_empty() && given.iter().all(|it| it.name.is_empty());
+        let in_order = unnamed && given.len() == self.inputs.len();
+        if unnamed && !in_order {
+            let met = match given.as_slice() {
+                [Tensor { shape, .. }] => shape.get(1).copied().unwrap_or(1),
+                columns => columns.len(),
+            };
+            let wanted = self.inputs.len();
+            return Err(Error::invalid(format!(
+                "a row has {met} values without names, the model takes {wanted} columns: send as many, or objects"
+            )));
+        }
         let mut given: Vec<_> = given.into_iter().map(Some).collect();
         let mut bound: Vec<Tensor> = Vec::with_capacity(self.inputs.len());
         let mut ignored = Vec::new();
@@ -235,9 +248,6 @@ pub fn text_in_row(given: &[Tensor]) -> Option<Error> {
 }
 
 fn wrong_inputs(specs: &[TensorSpec], given: &[Tensor]) -> Error {
-    if let Some(error) = text_in_row(given) {
-        return error;
-    }
     let want: Vec<_> = specs.iter().map(|it| format!("`{}`", it.name)).collect();
     Error::invalid(format!("the model takes the inputs {}, got {}", want.join(", "), names(given)))
 }
@@ -443,6 +453,10 @@ mod tests {
         assert!(bind(vec![sex("age"), sex("sex")]).unwrap_err().contains("has datatype BYTES"));
         let short = Tensor::strings("sex", [1], vec!["f".into()]);
         assert!(bind(vec![age("age"), short]).unwrap_err().contains("one value in each of 2 rows"));
+        // A text in such a row is no mistake: how many there are is.
+        let narrow = "a row has 3 values without names, the model takes 2 columns: send as many, or objects";
+        assert_eq!(bind(vec![sex(""), age(""), age("")]).unwrap_err(), narrow);
+        assert_eq!(bind(vec![Tensor::fp64("", [2, 3], vec![0.0; 6])]).unwrap_err(), narrow);
         let numbers = Signature { inputs: vec![table.inputs[0].clone(); 2], ..table.clone() };
         let matrix = Tensor::fp64("", [1, 2], vec![1.0, 2.0]);
         let bound = numbers.bind(&mut InferRequest::of(vec![matrix])).unwrap();
