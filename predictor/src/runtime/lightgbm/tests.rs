@@ -159,6 +159,29 @@ fn fault(bytes: &[u8]) -> String {
     }
 }
 
+/// What a pickled booster holds goes on behind its best iteration.
+#[test]
+fn iterations_that_do_not_count_are_as_if_they_were_not_in_the_file() {
+    for (file, trees, iterations) in [("multiclass", 3, 1), ("binary", 2, 2), ("forest", 1, 1)] {
+        let text = std::fs::read_to_string(testdata().join(format!("4.7.0/{file}.txt"))).unwrap();
+        let (kept, rest) = text.split_once(&format!("Tree={trees}\n")).unwrap();
+        let (_, end) = rest.split_once("end of trees").unwrap();
+        let short = |line: &str| match line.strip_prefix("tree_sizes=") {
+            Some(sizes) => {
+                let sizes: Vec<_> = sizes.split(' ').take(trees).collect();
+                format!("tree_sizes={}\n", sizes.join(" "))
+            }
+            None => format!("{line}\n"),
+        };
+        let cut: String = kept.lines().map(short).collect::<String>() + "end of trees" + end;
+        let whole = from_text(text.as_bytes(), usize::MAX).unwrap();
+        let first = from_text(text.as_bytes(), iterations).unwrap();
+        let rows: Vec<f64> = (0..whole.features * 9).map(|at| (at * 37 % 41) as f64 / 8.0 - 2.5).collect();
+        assert_eq!(bits(&first.answer(&rows)), bits(&load(cut.as_bytes()).answer(&rows)), "{file}");
+        assert_ne!(bits(&first.answer(&rows)), bits(&whole.answer(&rows)), "{file}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_file_is_told_by_key_and_place() {
     let table = [
