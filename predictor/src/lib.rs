@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use weir_sdk::flags::switch;
 use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions};
-use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, storage};
+use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Threads, storage};
 
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
 
@@ -97,15 +97,18 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let uri = flags.model_dir.or(flags.model_base_path);
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
-    let threads =
-        flags.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+    let threads = Threads::default();
+    let threads = Threads { workers: flags.threads.unwrap_or(threads.workers), ..threads };
     let name = flags.model_name.clone();
-    let options = ModelOptions { threads, labels: flags.version_labels.0, inputs, ..ModelOptions::new(name) };
+    let options = ModelOptions {
+        threads: threads.workers,
+        labels: flags.version_labels.0,
+        inputs,
+        ..ModelOptions::new(name)
+    };
     let name = flags.model_name;
-    let host = ModelHost::new(
-        options,
-        Box::new(move || load_logged(&name, &uri, runtime, &LoadOptions { predict_proba })),
-    );
+    let load_options = LoadOptions { predict_proba, env: launch.env.clone(), threads };
+    let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);
         // What went wrong is in the log, and in every answer.
@@ -178,7 +181,7 @@ fn folder_of(path: &Path) -> String {
     folder.map(|it| format!("{}{}", it.display(), std::path::MAIN_SEPARATOR)).unwrap_or_default()
 }
 
-/// Loads the one model file of a folder, or a file itself. Without a runtime the file tells which one reads it: by its ending,
+/// Loads a folder that is a model as a whole, the one model file of a folder, or a file itself. Without a runtime the file tells which one reads it: by its ending,
 /// and where several have that ending, by how it begins.
 ///
 /// # Errors
@@ -188,7 +191,13 @@ pub fn load(
     runtime: Option<&dyn Runtime>,
     options: &LoadOptions,
 ) -> Result<Box<dyn Model>, LoadError> {
-    let candidates: Vec<&dyn Runtime> = runtime.map_or_else(|| RUNTIMES.to_vec(), |it| vec![it]);
+    let unasked = || RUNTIMES.iter().copied().filter(|it| !it.only_by_name()).collect();
+    let candidates: Vec<&dyn Runtime> = runtime.map_or_else(unasked, |it| vec![it]);
+    if path.is_dir()
+        && let Some(runtime) = candidates.iter().find(|it| it.recognizes_folder(path))
+    {
+        return runtime.load(path, options);
+    }
     let files = if path.is_dir() { files_of(path)? } else { vec![path.to_owned()] };
     let mut fitting = Vec::new();
     let mut recognized = Vec::new();

@@ -22,4 +22,31 @@ pub trait Model: Send + Sync + 'static {
         let _ = rows;
         Duration::ZERO
     }
+
+    /// The same model under another of its signatures, as TensorFlow's have several; `None` when it has none of that name.
+    fn under(&self, signature_name: &str) -> Option<&dyn Model> {
+        let _ = signature_name;
+        None
+    }
+
+    /// Whether rows of several requests may be predicted together, and whether that is faster.
+    fn batching(&self) -> Batching {
+        Batching::Even
+    }
+
+    /// About how many bytes of memory it holds; `None` when nobody can tell.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// What it means to a model that rows of several requests come together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batching {
+    /// Rows are not independent, or the first dimension is no batch: never put requests together.
+    Never,
+    /// A row costs the same in company: put together only where the manifest asks for it.
+    Even,
+    /// Rows are cheaper in company: put together what waits anyway.
+    Gains,
 }

@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::harness::root;
 
 /// Who may name whom. An arrow that is not here needs a reason, and a line here.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("weir-proto", &[]),
     ("weir-sdk", &["weir-proto"]),
-    ("weir-predictor", &["weir-proto", "weir-sdk"]),
+    ("weir-native", &[]),
+    ("weir-predictor", &["weir-native", "weir-proto", "weir-sdk"]),
     ("weir-transformer", &["weir-proto", "weir-sdk"]),
     ("weir-explainer", &["weir-proto", "weir-sdk"]),
     ("weir-router", &["weir-proto", "weir-sdk"]),
@@ -113,6 +114,17 @@ fn a_file_has_at_most_600_lines_without_its_tests() {
         }
     }
     assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn only_the_crate_that_opens_libraries_is_unsafe() {
+    let native = root().join("predictor/native");
+    let word = ["allow(", "unsafe_code"].concat();
+    let wrong: Vec<_> = rust_files(&root())
+        .into_iter()
+        .filter(|it| !it.starts_with(&native) && std::fs::read_to_string(it).unwrap().contains(&word))
+        .collect();
+    assert!(wrong.is_empty(), "unsafe code is for predictor/native alone: {wrong:?}");
 }
 
 #[test]

@@ -191,10 +191,13 @@ impl Planner<'_> {
     }
 
     fn model(&mut self, model: &str, spec: ModelSpec) -> Option<ComponentPlan> {
-        if let Err(error) = weir_predictor::find(&spec.format) {
-            self.error(spec.at, "predictor.model.modelFormat.name", error.to_string());
-            return None;
-        }
+        let runtime = match weir_predictor::find(&spec.format) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                self.error(spec.at, "predictor.model.modelFormat.name", error.to_string());
+                return None;
+            }
+        };
         let without_effect = [
             ("runtime", &spec.runtime),
             ("modelFormat.version", &spec.format_version),
@@ -213,7 +216,16 @@ impl Planner<'_> {
             vec!["--model_format".to_owned(), spec.format.clone(), "--model_dir".to_owned(), folder];
         args.extend(spec.args);
         let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
-        plan.note = format!("runtime `{0}`, because modelFormat.name is `{0}`", spec.format);
+        let engine = match runtime.engine(&plan.launch.env) {
+            Ok(engine) => engine,
+            Err(missing) => {
+                let message = format!("the model will not be loaded here: {missing}");
+                self.warning(spec.at, "predictor.model.modelFormat.name", message);
+                "nothing on this machine".to_owned()
+            }
+        };
+        plan.note =
+            format!("runtime `{0}`, because modelFormat.name is `{0}`; served by {engine}", spec.format);
         Some(plan)
     }
 

@@ -9,7 +9,8 @@ pub mod xgboost;
 
 use std::path::{Path, PathBuf};
 
-use weir_sdk::Model;
+use weir_native::Search;
+use weir_sdk::{Env, Model, Threads};
 
 pub use self::fault::Fault;
 
@@ -31,11 +32,30 @@ pub trait Runtime: Sync {
         true
     }
 
-    /// Reads one model file. Runs no code out of it.
+    /// Returns whether a folder, as a whole, is a model of this framework's, such as a SavedModel. Its files are not looked at
+    /// one by one then.
+    fn recognizes_folder(&self, _folder: &Path) -> bool {
+        false
+    }
+
+    /// Whether a model gets this runtime only where the manifest names it, because it runs code that comes with the model.
+    fn only_by_name(&self) -> bool {
+        false
+    }
+
+    /// Tells what evaluates this framework's models here, such as `this build itself` or a library and where it was found.
+    ///
+    /// # Errors
+    /// What is missing on this machine, and how to get it.
+    fn engine(&self, _env: &Env) -> Result<String, String> {
+        Ok("this build itself".to_owned())
+    }
+
+    /// Reads one model: a file, or a folder that [`Runtime::recognizes_folder`]. Runs no code out of it.
     ///
     /// # Errors
     /// A [`LoadError`] that names the file, what was met and what to do.
-    fn load(&self, file: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError>;
+    fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError>;
 }
 
 /// What a manifest may say about loading a model.
@@ -43,6 +63,23 @@ pub trait Runtime: Sync {
 pub struct LoadOptions {
     /// Classifiers answer probabilities where the caller names no output (KServe's `PREDICT_PROBA=true`).
     pub predict_proba: bool,
+    /// The environment the predictor was started in: where libraries are looked for.
+    pub env: Env,
+    /// How many threads the model has, and what for.
+    pub threads: Threads,
+}
+
+impl LoadOptions {
+    /// Where the frameworks' own libraries are looked for.
+    #[must_use]
+    pub fn search(&self) -> Search {
+        search(&self.env)
+    }
+}
+
+/// Where the frameworks' own libraries are looked for in that environment.
+pub(crate) fn search(env: &Env) -> Search {
+    Search::of_process(env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
 /// Why a model could not be loaded.
@@ -83,6 +120,14 @@ pub enum LoadError {
         what: String,
         /// What to do.
         advice: String,
+    },
+    /// What evaluates such models is not on this machine.
+    #[error("{}: {reason}", path.display())]
+    Engine {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is missing, where it was looked for, and how to get it.
+        reason: String,
     },
     /// Several formats have the file's ending, and none of them is its own.
     #[error("{}: {reasons}", path.display())]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use weir_proto::v1::SIGNATURE_NAME;
-use weir_proto::{Data, Error, Form, InferRequest, Layout, Method, Parameter, Signature, Tensor, TensorSpec};
+use weir_proto::{Data, Error, Form, InferRequest, Method, Parameter, Signature, Tensor, TensorSpec};
 
 /// One request's outputs.
 pub(super) struct Task<'s> {
@@ -15,6 +15,8 @@ pub(super) struct Task<'s> {
     classifications: Vec<Option<usize>>,
 }
 
+/// What TensorFlow calls the signature that a request means when it names none.
+const DEFAULT_SIGNATURE: &str = "serving_default";
 /// The parameter of a requested output by which Triton's clients ask for the names of its highest classes.
 const CLASSIFICATION: &str = "classification";
 
@@ -29,7 +31,6 @@ impl<'s> Task<'s> {
         request: &mut InferRequest,
         model: &str,
     ) -> Result<Self, Error> {
-        check_signature_name(form, request)?;
         let task = |wanted| Self { method: form.method, wanted, signature, classifications: Vec::new() };
         match form.method {
             Method::Predict => {
@@ -117,14 +118,11 @@ pub(crate) fn regressed(signature: &Signature) -> Option<usize> {
     (is_number && is_float(first)).then_some(0)
 }
 
-/// A signature that is named must be there. KServe takes any name, and has no signatures.
-fn check_signature_name(form: &Form, request: &mut InferRequest) -> Result<(), Error> {
-    let as_tensorflow = form.tokens || form.layout == Layout::Columns;
+/// Takes the name of a signature off a request; none for the default one.
+pub(super) fn signature_name(request: &mut InferRequest) -> Option<String> {
     match request.parameters.take(SIGNATURE_NAME) {
-        Some(Parameter::String(name)) if as_tensorflow && !matches!(&*name, "" | "serving_default") => {
-            Err(Error::invalid(format!("Serving signature name: \"{name}\" not found in signature def")))
-        }
-        _ => Ok(()),
+        Some(Parameter::String(name)) if !matches!(&*name, "" | DEFAULT_SIGNATURE) => Some(name),
+        _ => None,
     }
 }
 
@@ -244,18 +242,5 @@ mod tests {
         let outputs = task.finish(vec![Tensor::fp64("proba", [2, 2], vec![0.75, 0.25, 0.25, 0.75])]).unwrap();
         assert_eq!(outputs[0].shape, [2, 1]);
         assert_eq!(outputs[0].data, Data::Bytes(vec!["0.750000:0:cat".into(), "0.750000:1:dog".into()]));
-    }
-
-    #[test]
-    fn an_unknown_signature_is_refused_where_signatures_are_known() {
-        let named = || InferRequest {
-            parameters: Parameters(vec![(SIGNATURE_NAME.to_owned(), Parameter::String("x".to_owned()))]),
-            ..InferRequest::default()
-        };
-        let signature = signature();
-        assert!(Task::of(&Form::default(), &signature, &mut named(), "m").is_ok());
-        let form = Form { layout: Layout::Columns, ..Form::default() };
-        let error = Task::of(&form, &signature, &mut named(), "m").err().unwrap();
-        assert_eq!(error.message, "Serving signature name: \"x\" not found in signature def");
     }
 }

@@ -1,6 +1,7 @@
 //! Hosts: what turns a [`Model`](crate::Model), a [`Transform`](crate::Transform) or an [`Explain`](crate::Explain) into a
 //! component that can be served.
 
+mod dispatch;
 mod explain;
 pub(crate) mod method;
 mod model;

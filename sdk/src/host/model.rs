@@ -1,21 +1,15 @@
 //! Serves a model: decodes, checks against its signature, predicts where the work belongs, encodes. Loads and unloads it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use weir_proto::{Code, Error, Face, Form, InferResponse, Layout, Origin, Payload, Tensor};
+use weir_proto::{Code, Error, Face, Form, InferRequest, InferResponse, Layout, Origin, Payload, Tensor};
 
 use super::check_model;
-use super::method::Task;
+use super::dispatch::{Chosen, Dispatch};
+use super::method::{Task, signature_name};
 use crate::id::Ids;
-use crate::workers::Workers;
 use crate::{BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, RepositoryVerb, Verb};
-
-/// Work longer than this leaves the thread that moves bytes. To hand a job over costs some ten microseconds itself.
-const INLINE: Duration = Duration::from_micros(100);
-/// Jobs that may wait for a model's threads.
-const QUEUE: usize = 512;
 
 /// How a model is served.
 #[derive(Debug, Clone)]
@@ -76,7 +70,7 @@ pub struct ModelHost {
     state: ArcSwap<State>,
     /// Held by whoever loads or unloads.
     turn: Mutex<()>,
-    workers: Workers,
+    dispatch: Dispatch,
     ids: Ids,
 }
 
@@ -96,14 +90,14 @@ struct Serving {
 impl ModelHost {
     /// Creates a host whose model is not loaded yet: that is what [`ModelHost::load`] does.
     pub fn new(options: ModelOptions, loader: Loader) -> Arc<Self> {
-        let workers = Workers::new(format!("model-{}", options.name), options.threads, QUEUE);
+        let dispatch = Dispatch::new(&options.name, options.threads);
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             options,
             loader,
             state: ArcSwap::from_pointee(State::Loading),
             turn: Mutex::new(()),
-            workers,
+            dispatch,
             ids: Ids::default(),
         })
     }
@@ -174,21 +168,16 @@ impl ModelHost {
         check_model(&call, &self.options.name)?;
         let Serving { model, version } = self.serving(&call.version)?;
         let (mut request, form) = call.take_request()?;
-        let signature = model.signature();
-        let form = self.settle(form, &signature.platform);
+        let form = self.settle(form, &model.signature().platform);
+        let chosen = chosen(model, &form, &mut request)?;
+        let signature = chosen.model().signature();
         let task = Task::of(&form, signature, &mut request, &self.options.name)?;
         let inputs = if form.raw {
             signature.bind_raw(raw_body(&mut request.inputs))?
         } else {
             signature.bind(&mut request)?
         };
-        let rows = inputs.first().map_or(0, Tensor::rows);
-        let outputs = if model.cost(rows) <= INLINE {
-            model.predict(&inputs, task.wanted())?
-        } else {
-            let (model, wanted) = (Arc::clone(&model), task.wanted().to_vec());
-            self.workers.run(move || model.predict(&inputs, &wanted)).await?
-        };
+        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted()).await?;
         let outputs = task.finish(outputs)?;
         // V1 has no place for an id; to make one would be work for nobody.
         let id = if request.id.is_empty() && call.want != Face::V1 { self.ids.next() } else { request.id };
@@ -240,6 +229,17 @@ impl ModelHost {
     }
 }
 
+/// The model under the signature that a request names. KServe takes any name, and has no signatures.
+fn chosen(model: Arc<dyn Model>, form: &Form, request: &mut InferRequest) -> Result<Chosen, Error> {
+    let Some(name) = signature_name(request) else { return Ok(Chosen::default_of(model)) };
+    let message = format!("Serving signature name: \"{name}\" not found in signature def");
+    match Chosen::under(Arc::clone(&model), name) {
+        Some(chosen) => Ok(chosen),
+        None if form.tokens || form.layout == Layout::Columns => Err(Error::invalid(message)),
+        None => Ok(Chosen::default_of(model)),
+    }
+}
+
 /// The body of a raw request, which was decoded to one element of `BYTES`.
 fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
     match inputs.pop().map(|it| it.data) {
@@ -288,5 +288,58 @@ impl Handle for ModelHost {
             });
             work.await.map_err(|_| Error::new(Code::Inference, "loading the model failed unexpectedly"))?
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_proto::v1::SIGNATURE_NAME;
+    use weir_proto::{DataType, Parameter, Parameters, Signature, TensorSpec};
+
+    use super::*;
+
+    /// A model of two signatures.
+    struct Two(Signature, Option<Box<Self>>);
+
+    impl Two {
+        fn shared() -> Arc<dyn Model> {
+            let signature = |output: &str| Signature {
+                outputs: vec![TensorSpec::new(output, DataType::Fp32, [-1])],
+                ..Signature::default()
+            };
+            Arc::new(Self(signature("y"), Some(Box::new(Self(signature("z"), None)))))
+        }
+    }
+
+    impl Model for Two {
+        fn signature(&self) -> &Signature {
+            &self.0
+        }
+
+        fn predict(&self, _: &[Tensor], _: &[usize]) -> Result<Vec<Tensor>, Error> {
+            Ok(Vec::new())
+        }
+
+        fn under(&self, signature_name: &str) -> Option<&dyn Model> {
+            let other: &Self = self.1.as_deref()?;
+            (signature_name == "other").then_some(other)
+        }
+    }
+
+    fn output_under(name: &str, form: &Form) -> Result<String, String> {
+        let parameters = Parameters(vec![(SIGNATURE_NAME.to_owned(), Parameter::String(name.into()))]);
+        let mut request = InferRequest { parameters, ..InferRequest::default() };
+        let chosen = chosen(Two::shared(), form, &mut request).map_err(|error| error.message)?;
+        Ok(chosen.model().signature().outputs[0].name.clone())
+    }
+
+    #[test]
+    fn a_signature_is_chosen_by_name_and_an_unknown_one_is_refused_where_signatures_are_known() {
+        let columns = Form { layout: Layout::Columns, ..Form::default() };
+        assert_eq!(output_under("other", &Form::default()).unwrap(), "z");
+        assert_eq!(output_under("serving_default", &columns).unwrap(), "y");
+        assert_eq!(output_under("x", &Form::default()).unwrap(), "y");
+        let error = output_under("x", &columns).unwrap_err();
+        assert_eq!(error, "Serving signature name: \"x\" not found in signature def");
     }
 }

@@ -152,7 +152,7 @@ fn the_signature_tells_what_the_file_tells() {
     assert_eq!(signature.default_outputs, 1);
 
     let file = crate_path("testdata/sklearn/1.5/svc_proba_ovo.p4.pkl");
-    let model = Sklearn.load(&file, &LoadOptions { predict_proba: true }).unwrap();
+    let model = Sklearn.load(&file, &LoadOptions { predict_proba: true, ..LoadOptions::default() }).unwrap();
     let outputs: Vec<_> =
         model.signature().outputs.iter().map(|it| (it.name.as_str(), it.shape.as_slice())).collect();
     let want: [(&str, &[i64]); 3] =
