@@ -107,7 +107,7 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         ..ModelOptions::new(name)
     };
     let name = flags.model_name;
-    let load_options = LoadOptions { predict_proba, env: launch.env.clone(), threads };
+    let load_options = LoadOptions { predict_proba, env: launch.env, threads };
     let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);
