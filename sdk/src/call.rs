@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
-use crate::Signature;
+use crate::{Metrics, Signature};
 use crate::flags::HeaderList;
 
 /// A boxed future, as trait objects need them.
@@ -340,6 +340,11 @@ pub trait Handle: Send + Sync + 'static {
     fn reshapes(&self, model: &str) -> bool {
         let _ = model;
         false
+    }
+
+    /// Adds what it counts itself to the metrics of its server, once, before the server starts.
+    fn register(&self, metrics: &Metrics) {
+        let _ = metrics;
     }
 
     /// Whether models can be loaded and unloaded.
