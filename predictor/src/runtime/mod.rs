@@ -5,6 +5,7 @@ mod fault;
 pub mod lightgbm;
 pub mod pmml;
 pub mod sklearn;
+pub mod tensorflow;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub use self::fault::Fault;
 
 /// Every runtime this build knows.
 pub static RUNTIMES: &[&dyn Runtime] =
-    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml];
+    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml, &tensorflow::Tensorflow];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
