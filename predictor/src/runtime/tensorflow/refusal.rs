@@ -9,7 +9,7 @@ use super::super::LoadError;
 pub(super) const ENDINGS: &[&str] =
     &["pb", "pbtxt", "h5", "hdf5", "keras", "tflite", "ckpt", "index", "meta"];
 
-struct Refusal {
+pub(super) struct Refusal {
     what: &'static str,
     advice: &'static str,
 }
