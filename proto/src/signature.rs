@@ -174,7 +174,10 @@ impl Signature {
             check_shape(spec, &tensor)?;
         }
         if tensor.data.is_empty() {
-            return Err(Error::invalid(format!("input `{}` is empty: at least one row is needed", spec.name)));
+            return Err(Error::invalid(format!(
+                "input `{}` is empty: at least one row is needed",
+                spec.name
+            )));
         }
         tensor.data = cast(&spec.name, tensor.data, spec.datatype)?;
         Ok(tensor)

@@ -13,14 +13,14 @@ const LATE: Duration = Duration::from_secs(20);
 const INPUTS: &str = r#"{"inputs": [[6.8, 2.8, 4.8, 1.4]]}"#;
 
 /// A predictor as a process of its own, and what it logs.
-struct Predictor {
+pub(crate) struct Predictor {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Predictor {
-    async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = weir()
             .args(["predictor", "--host=127.0.0.1", "--admin_port=0", "--lame_duck_seconds=0"])
             .args(args)

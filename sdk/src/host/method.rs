@@ -145,7 +145,10 @@ fn class_outputs(signature: &Signature) -> Result<Vec<usize>, Error> {
     let found = |name| signature.outputs.iter().position(|it| it.name == name);
     let wanted: Vec<_> = [found(CLASSES), found(SCORES)].into_iter().flatten().collect();
     if wanted.is_empty() {
-        return Err(not_for("classification signature outputs to contain at least one of \"classes\" or \"scores\"", signature));
+        return Err(not_for(
+            "classification signature outputs to contain at least one of \"classes\" or \"scores\"",
+            signature,
+        ));
     }
     Ok(wanted)
 }
@@ -157,7 +160,10 @@ fn number_output(signature: &Signature) -> Result<usize, Error> {
 
 fn not_for(wanted: &str, signature: &Signature) -> Error {
     let names: Vec<_> = signature.outputs.iter().map(|it| format!("`{}`", it.name)).collect();
-    Error::invalid(format!("Expected {wanted}. Signature was: {}; name another in `signature_name`", names.join(", ")))
+    Error::invalid(format!(
+        "Expected {wanted}. Signature was: {}; name another in `signature_name`",
+        names.join(", ")
+    ))
 }
 
 /// Returns which of a model's outputs tells the classes of `:classify`; none where it cannot classify.

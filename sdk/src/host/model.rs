@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use weir_proto::{Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Origin, Payload, Signature, Tensor};
+use weir_proto::{
+    Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Origin, Payload, Signature, Tensor,
+};
 
 use super::check_model;
 use super::dispatch::{Chosen, Dispatch};

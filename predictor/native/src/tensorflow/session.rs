@@ -4,9 +4,9 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 
+use super::Failure;
 use super::api::{Api, Graph, Operation, Output, RawSession};
 use super::tensor::{Held, Input, Tensor};
-use super::Failure;
 
 /// How a session computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 
 use bytes::{Bytes, BytesMut};
 
-use super::api::{Api, RawTensor, STRING, STRING_SIZE, TString};
 use super::Failure;
+use super::api::{Api, RawTensor, STRING, STRING_SIZE, TString};
 
 /// What TensorFlow aligns its tensors to; what lies otherwise it copies.
 const ALIGNMENT: usize = 64;
@@ -194,7 +194,8 @@ fn lent(api: &'static Api, datatype: i32, sizes: &[i64], bytes: &Bytes) -> Optio
     let share = Box::into_raw(Box::new(bytes.clone())).cast();
     // SAFETY: the data is as long as is said and lives until `release` drops the share, which it does also where no tensor
     // is made; a tensor over foreign memory is not written to.
-    let raw = unsafe { (api.new_tensor)(datatype, sizes.as_ptr(), rank(sizes), data, bytes.len(), release, share) };
+    let raw =
+        unsafe { (api.new_tensor)(datatype, sizes.as_ptr(), rank(sizes), data, bytes.len(), release, share) };
     Held::owned(api, raw)
 }
 

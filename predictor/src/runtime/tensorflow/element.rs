@@ -61,7 +61,9 @@ pub(super) fn take(name: &str, answer: Answer) -> Result<Tensor, Error> {
     let Answer { datatype, shape, contents } = answer;
     let kind = u64::try_from(datatype).ok().and_then(of_tensorflow);
     let strange = || {
-        let message = format!("output `{name}` came as TensorFlow's type {datatype} of shape {shape:?}, which is not served");
+        let message = format!(
+            "output `{name}` came as TensorFlow's type {datatype} of shape {shape:?}, which is not served"
+        );
         Error::new(Code::Inference, message)
     };
     let data = match (contents, kind.ok_or_else(strange)?) {
@@ -73,7 +75,8 @@ pub(super) fn take(name: &str, answer: Answer) -> Result<Tensor, Error> {
         }
         (Contents::Numbers(bytes), kind) => {
             let count = weir_sdk::proto::tensor::elements(&shape).ok_or_else(strange)?;
-            Data::from_raw(kind, bytes, count, name).map_err(|error| Error::new(Code::Inference, error.message))?
+            Data::from_raw(kind, bytes, count, name)
+                .map_err(|error| Error::new(Code::Inference, error.message))?
         }
     };
     if weir_sdk::proto::tensor::elements(&shape) != Some(data.len()) {

@@ -63,7 +63,8 @@ impl<'a> Fields<'a> {
         let start = self.at;
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or_else(|| format!("a number is cut off at byte {start}"))?;
+            let byte =
+                *self.bytes.get(self.at).ok_or_else(|| format!("a number is cut off at byte {start}"))?;
             self.at += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {

@@ -85,8 +85,7 @@ fn saved_model_in(folder: &Path) -> Option<std::path::PathBuf> {
 }
 
 fn read(file: &Path) -> Result<Vec<MetaGraph>, LoadError> {
-    let bytes =
-        std::fs::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
+    let bytes = std::fs::read(file).map_err(|source| LoadError::Read { path: file.to_owned(), source })?;
     saved_model::graphs(&bytes).map_err(|reason| LoadError::Malformed { path: file.to_owned(), reason })
 }
 

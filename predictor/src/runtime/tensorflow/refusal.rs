@@ -48,8 +48,9 @@ pub(super) fn of(path: &Path) -> LoadError {
     let Some(Refusal { what, advice }) = found else {
         return LoadError::Malformed {
             path: path.to_owned(),
-            reason: "it holds no `saved_model.pb`; expected a SavedModel's folder, or one of versions such as `1`"
-                .to_owned(),
+            reason:
+                "it holds no `saved_model.pb`; expected a SavedModel's folder, or one of versions such as `1`"
+                    .to_owned(),
         };
     };
     LoadError::Unsupported { path: path.to_owned(), what: (*what).to_owned(), advice: (*advice).to_owned() }
