@@ -219,8 +219,10 @@ pub fn load(
     let mut recognized = Vec::new();
     for file in &files {
         let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
-        let fits: Vec<_> =
-            candidates.iter().copied().filter(|it| it.extensions().contains(&ending)).collect();
+        let takes = |it: &&dyn Runtime| {
+            it.extensions().contains(&ending) || it.refused_extensions().contains(&ending)
+        };
+        let fits: Vec<_> = candidates.iter().copied().filter(takes).collect();
         if fits.is_empty() {
             continue;
         }

@@ -27,6 +27,11 @@ pub trait Runtime: Sync {
     /// The endings of the model files it looks for in a folder, without the dot.
     fn extensions(&self) -> &'static [&'static str];
 
+    /// The endings of this framework's files that cannot be served: it says why, and what to do.
+    fn refused_extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Returns whether a file that has such an ending begins as this framework's do. Endings are shared: by another framework,
     /// or by files that are no models.
     fn recognizes(&self, _head: &[u8]) -> bool {

@@ -25,6 +25,10 @@ impl Runtime for Tensorflow {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
+        &["pb", "pbtxt"]
+    }
+
+    fn refused_extensions(&self) -> &'static [&'static str] {
         refusal::ENDINGS
     }
 
@@ -69,7 +73,7 @@ impl Runtime for Tensorflow {
             None => MetaGraph::read(&told)
                 .map_err(|reason| LoadError::Malformed { path: file.clone(), reason })?,
         };
-        let model = SavedModel::new(session, graph, size(folder));
+        let model = SavedModel::new(session, &graph, size(folder));
         let model = model.map_err(|reason| LoadError::Malformed { path: file, reason })?;
         tracing::debug!(version = library.version(), "TensorFlow loaded {}", folder.display());
         Ok(Box::new(model))

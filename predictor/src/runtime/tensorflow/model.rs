@@ -37,7 +37,7 @@ impl SavedModel {
     ///
     /// # Errors
     /// Why no signature can be served.
-    pub(super) fn new(session: Session, graph: MetaGraph, bytes: u64) -> Result<Self, String> {
+    pub(super) fn new(session: Session, graph: &MetaGraph, bytes: u64) -> Result<Self, String> {
         let session = Arc::new(session);
         let mut signatures = Vec::with_capacity(graph.signatures.len());
         let mut refused = Vec::new();

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use super::super::LoadError;
 
-/// The endings of TensorFlow's files: one alone is either a SavedModel's message or refused with advice.
-pub(super) const ENDINGS: &[&str] =
-    &["pb", "pbtxt", "h5", "hdf5", "keras", "tflite", "ckpt", "index", "meta"];
+/// The endings of what is refused by its name alone; a `.pb` may be a SavedModel's message.
+pub(super) const ENDINGS: &[&str] = &["h5", "hdf5", "keras", "tflite", "ckpt", "index", "meta"];
 
 pub(super) struct Refusal {
     what: &'static str,
