@@ -9,7 +9,7 @@ use weir_sdk::proto::{DataType, InferRequest, Tensor};
 use weir_sdk::{Batching, Data, Env, Model};
 
 use crate::flags::Predictor;
-use crate::harness::{get, post, shared};
+use crate::harness::{get, manifest, mesh, post, shared};
 
 /// Golden models and the folder of the TensorFlow that made them; `None`, with the reason printed, where there are none.
 fn golden() -> Option<(PathBuf, String)> {
@@ -262,6 +262,24 @@ async fn a_row_and_a_column_go_to_the_signature_they_name() {
         {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["x"]}]});
     let answer = post(&format!("{}/v2/models/texts/infer", predictor.url), v2.to_string()).await.json();
     assert_eq!(answer["outputs"][1]["data"], json!(["X"]), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifests_tensorflow_key_serves_through_the_router() {
+    let Some((_, library)) = golden() else { return };
+    let Some(folder) = shared("models/tensorflow/saved_model_half_plus_two_cpu") else { return };
+    let spec = format!(
+        "  predictor: {{tensorflow: {{storageUri: {}, env: [{{name: TENSORFLOW_LIBRARY, value: {library}}}]}}}}",
+        folder.display()
+    );
+    let (_folder, file) = manifest("half", &spec);
+    let mesh = mesh(&file).await;
+    let url = format!("http://{}/v1/models/half", mesh.http());
+    let answer = post(&format!("{url}:predict"), r#"{"inputs": [[3.0]]}"#).await;
+    assert_eq!(answer.json(), json!({"outputs": [[3.5]]}));
+    let body = r#"{"signature_name": "classify_x_to_y", "examples": [{"x": 1.0}]}"#;
+    let answer = post(&format!("{url}:classify"), body).await;
+    assert_eq!(answer.json(), json!({"results": [[["", 2.5]]]}));
 }
 
 #[test]

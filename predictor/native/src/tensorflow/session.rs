@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Failure;
 use super::api::{Api, Graph, Operation, Output, RawSession};
@@ -53,20 +54,24 @@ impl SessionOptions {
     }
 }
 
-/// A tensor of the graph.
+/// A tensor of the graph of the session with that number.
 #[derive(Clone, Copy)]
-pub struct Endpoint(Output);
+pub struct Endpoint(Output, u64);
 
 // SAFETY: it is the address of an operation, which is not touched through it, and a number.
 unsafe impl Send for Endpoint {}
 // SAFETY: as above.
 unsafe impl Sync for Endpoint {}
 
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
 /// A loaded SavedModel.
 pub struct Session {
     api: &'static Api,
     session: NonNull<RawSession>,
     graph: OwnedGraph,
+    /// No other session of this process has it.
+    number: u64,
     /// The graph has none of TensorFlow 1's reference variables, whose memory changes while others read it.
     steady: bool,
     /// The message `MetaGraphDef` that the library read.
@@ -150,7 +155,8 @@ impl Session {
             }
         }
         let session = NonNull::new(loaded?).ok_or_else(|| Failure::internal("TensorFlow made no session"))?;
-        let mut made = Self { api, session, graph, steady: true, meta_graph };
+        let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
+        let mut made = Self { api, session, graph, number, steady: true, meta_graph };
         made.steady = !made.has_reference_variables();
         Ok(made)
     }
@@ -178,18 +184,23 @@ impl Session {
         let output = Output { operation: operation.as_ptr(), index };
         // SAFETY: the operation has an output of that index.
         let datatype = unsafe { (self.api.output_type)(output) };
-        Some((Endpoint(output), datatype))
+        Some((Endpoint(output, self.number), datatype))
     }
 
-    /// Computes some tensors of others. Both kinds are endpoints of this session.
+    /// Computes some tensors of others.
     ///
     /// # Errors
-    /// TensorFlow's: of the code 3 where shapes or values do not fit.
+    /// TensorFlow's: of the code 3 where shapes or values do not fit; its code for what is internal where an endpoint is another
+    /// session's.
     pub fn run(
         &self,
         inputs: &[(Endpoint, Input<'_>)],
         outputs: &[Endpoint],
     ) -> Result<Vec<Tensor>, Failure> {
+        // The address of another session's operation may be nobody's by now.
+        if inputs.iter().map(|(end, _)| end).chain(outputs).any(|it| it.1 != self.number) {
+            return Err(Failure::internal("a tensor was named of another session"));
+        }
         let ends: Vec<Output> = inputs.iter().map(|(end, _)| end.0).collect();
         let held =
             inputs.iter().map(|(_, it)| Held::of(self.api, it)).collect::<Result<Vec<_>, Failure>>()?;
@@ -198,7 +209,7 @@ impl Session {
         let mut answers = vec![ptr::null_mut(); wanted.len()];
         let count = |it: usize| it.try_into().unwrap_or(0);
         let outcome = self.api.checked(|status| {
-            // SAFETY: the session is valid; endpoints are of its graph, which lives as long; the four lists are as long as is
+            // SAFETY: the session is valid; endpoints are of its graph (looked at above), which lives as long; the four lists are as long as is
             // said, and outlive the call; what it leaves in `answers` is null or a tensor that is ours.
             unsafe {
                 (self.api.run)(

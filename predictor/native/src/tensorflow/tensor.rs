@@ -86,6 +86,15 @@ impl Held {
     pub(super) fn of(api: &'static Api, input: &Input<'_>) -> Result<Self, Failure> {
         let sizes: Vec<i64> = input.shape.iter().map(|&it| i64::try_from(it).unwrap_or(i64::MAX)).collect();
         let elements = input.shape.iter().try_fold(1_usize, |all, &it| all.checked_mul(it));
+        if sizes.len() > MAX_RANK {
+            return Err(odd());
+        }
+        if let Elements::Numbers(bytes) = input.elements {
+            plain(input.datatype, elements, bytes.len())?;
+        }
+        if let Elements::Lent(bytes) = input.elements {
+            plain(input.datatype, elements, bytes.len())?;
+        }
         let made = match input.elements {
             Elements::Strings(texts) => {
                 if elements != Some(texts.len()) || input.datatype != STRING {
@@ -163,8 +172,24 @@ impl AsRef<[u8]> for Held {
     }
 }
 
+/// The most sizes a tensor of TensorFlow's has: of more it ends the process.
+const MAX_RANK: usize = 254;
+
+/// Sees to it that the elements are numbers, and as many as there are bytes for: TensorFlow reads of other types what bytes from
+/// outside must never be, such as addresses.
+fn plain(datatype: i32, elements: Option<usize>, bytes: usize) -> Result<(), Failure> {
+    let size = match datatype {
+        4 | 6 | 10 => 1,
+        5 | 14 | 17 | 19 => 2,
+        1 | 3 | 22 => 4,
+        2 | 9 | 23 => 8,
+        _ => return Err(odd()),
+    };
+    if elements.and_then(|it| it.checked_mul(size)) == Some(bytes) { Ok(()) } else { Err(odd()) }
+}
+
 fn odd() -> Failure {
-    let message = "a tensor's elements are not as many as its shape says".to_owned();
+    let message = "a tensor's elements are not as many as its shape says, or not of its type".to_owned();
     Failure { code: Failure::INVALID_ARGUMENT, message }
 }
 

@@ -47,10 +47,13 @@ impl SavedModel {
                 Err(reason) => refused.push(format!("signature `{}`: {reason}", it.name)),
             }
         }
+        // Who names no signature means this one: no other answers in its place.
+        let default_refused = graph.signatures.iter().any(|it| it.name == DEFAULT)
+            && !signatures.iter().any(|it| it.name == DEFAULT);
         for reason in &refused {
             tracing::warn!("left out: {reason}");
         }
-        if signatures.is_empty() {
+        if signatures.is_empty() || default_refused {
             return Err(if refused.is_empty() {
                 "it has no signatures; export it again with some, such as by `tf.saved_model.save(model, folder, \
                  signatures=model.f.get_concrete_function(tf.TensorSpec(...)))`"
