@@ -271,3 +271,19 @@ fn strings(api: &'static Api, sizes: &[i64], texts: &[Bytes]) -> Option<Held> {
 fn rank(sizes: &[i64]) -> c_int {
     sizes.len().try_into().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_numbers_of_a_type_that_has_no_addresses_in_it() {
+        assert!(
+            plain(1, Some(3), 12).is_ok() && plain(10, Some(0), 0).is_ok() && plain(23, Some(2), 16).is_ok()
+        );
+        // Strings, resources, variants, references.
+        assert!([STRING, 20, 21, 101].iter().all(|&it| plain(it, Some(1), STRING_SIZE).is_err()));
+        assert!(plain(1, Some(3), 11).is_err() && plain(2, None, 0).is_err());
+        assert!(plain(2, Some(usize::MAX), usize::MAX).is_err());
+    }
+}

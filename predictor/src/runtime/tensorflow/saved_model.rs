@@ -197,3 +197,45 @@ fn last_of_each<T>(entries: &mut Vec<T>, key: impl Fn(&T) -> &str) {
 fn limit(count: usize, what: &str) -> Result<(), String> {
     if count > MOST { Err(format!("there are more than {MOST} {what}")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_read_in_order_with_types_and_shapes() {
+        let read = graphs(include_bytes!("../../../testdata/tensorflow/tf1.pb")).unwrap();
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].tags, ["serve"]);
+        let names: Vec<_> = read[0].signatures.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["row", "serving_default", "weights"]);
+        let row = &read[0].signatures[0];
+        assert_eq!(row.method_name, "tensorflow/serving/predict");
+        let x = TensorInfo {
+            name: "x".to_owned(),
+            inner_name: "x:0".to_owned(),
+            datatype: 1,
+            shape: Some(vec![-1, 3]),
+        };
+        assert_eq!(row.inputs, [x]);
+        assert_eq!(row.outputs[1].shape, Some(vec![-1]));
+        let read = graphs(include_bytes!("../../../testdata/tensorflow/unknown_rank.pb")).unwrap();
+        assert_eq!(read[0].signatures[0].inputs[0].shape, None);
+    }
+
+    #[test]
+    fn what_is_no_saved_model_is_told_with_its_place() {
+        let told = |bytes: &[u8]| graphs(bytes).unwrap_err();
+        assert_eq!(told(b""), "it holds no graph; the file is no SavedModel");
+        assert!(told(b"\x12\xff\x01").contains("255 bytes at byte 3 runs past the end at 3"));
+        assert!(told(b"\x0b").contains("unknown kind 3 at byte 0"));
+        assert!(told(&[0xff; 20]).contains("more than ten bytes at byte 0"));
+        assert!(told(b"\x12\x02\x2a\x05").starts_with("graph 0: a value of 5 bytes"));
+        let entry = b"\x2a\x05\x0a\x03abc".repeat(MOST + 1);
+        let mut many = vec![0x12, 0, 0, 0];
+        let length = entry.len();
+        many[1..].copy_from_slice(&[length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8]);
+        many.extend_from_slice(&entry);
+        assert!(told(&many).contains("more than 4096 signatures"));
+    }
+}
