@@ -18,8 +18,8 @@ use weir_proto::generated::inference::{ModelInferRequest, ModelInferResponse};
 use weir_proto::{Data, DataType, Tensor};
 use weir_sdk::{Env, Launch, Limits, Metrics, Model, Server, ServerFlags, Sockets};
 
-const ROUND: Duration = Duration::from_secs(3);
-const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 3;
 const CONNECTIONS: usize = 8;
 
 #[tokio::main]
@@ -120,9 +120,9 @@ fn in_a_loop(model: &dyn Model, input: &Tensor) -> f64 {
 
 async fn over_v1(url: &str, body: &str) -> f64 {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let body = bytes::Bytes::copy_from_slice(body.as_bytes());
-    rate(|| {
-        let (client, url, body) = (client.clone(), url.to_owned(), body.clone());
+    let (url, body) = (url.to_owned(), bytes::Bytes::copy_from_slice(body.as_bytes()));
+    rate(move || {
+        let (client, url, body) = (client.clone(), url.clone(), body.clone());
         async move {
             let answer = client.post(&url).body(body).send().await.unwrap();
             assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
@@ -136,7 +136,8 @@ async fn over_grpc(address: std::net::SocketAddr, message: &ModelInferRequest) -
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
     let channel = endpoint.initial_stream_window_size(16 << 20).initial_connection_window_size(64 << 20);
     let channel = channel.connect().await.unwrap();
-    rate(|| {
+    let message = message.clone();
+    rate(move || {
         let (channel, message) = (channel.clone(), message.clone());
         async move {
             let mut client = Grpc::new(channel).max_decoding_message_size(usize::MAX);

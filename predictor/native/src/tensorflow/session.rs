@@ -50,6 +50,9 @@ impl SessionOptions {
         field(0x38, 1);
         // Memory of a GPU is taken as it is needed: other models are there as well.
         bytes.extend_from_slice(&[0x32, 2, 0x20, 1]);
+        // Remapping is off: it makes convolutions that add, whose kernel for oneDNN keeps pointers of a run where runs side by
+        // side overwrite them (`MklConvOp`, seen to end the process with 2.21).
+        bytes.extend_from_slice(&[0x52, 4, 0x52, 2, 0x70, 2]);
         bytes
     }
 }
@@ -272,7 +275,7 @@ mod tests {
     #[test]
     fn threads_are_told_in_the_bytes_that_tensorflow_reads() {
         let message = |intra_op, inter_op| SessionOptions { intra_op, inter_op }.message();
-        let rest = [0x38, 1, 0x32, 2, 0x20, 1];
+        let rest = [0x38, 1, 0x32, 2, 0x20, 1, 0x52, 4, 0x52, 2, 0x70, 2];
         assert_eq!(message(0, 0), rest);
         assert_eq!(message(3, 2), [&[0x10, 3, 0x28, 2, 0x48, 1][..], &rest].concat());
         let minus_one = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
