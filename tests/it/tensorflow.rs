@@ -149,6 +149,26 @@ fn inputs_lent_by_a_message_answer_as_those_that_are_copied_whatever_their_place
     }
 }
 
+/// TensorFlow's own kernel for a fused convolution ended the process here.
+#[test]
+fn predictions_side_by_side_answer_as_one_alone() {
+    let Some((folder, library)) = golden() else { return };
+    for name in ["keras_conv", "keras_mlp", "tf1_versions"] {
+        let model = weir_predictor::load(&version(&folder.join(name)), None, &options(&library)).unwrap();
+        let spec = &model.signature().inputs[0];
+        let shape: Vec<usize> = spec.shape.iter().map(|&it| usize::try_from(it).unwrap_or(2)).collect();
+        let values: Vec<f32> = (0..shape.iter().product()).map(|it| (it * 7919 % 256) as f32).collect();
+        let input = Tensor::new(spec.name.clone(), shape, Data::Fp32(values.into()));
+        let ask = || model.predict(std::slice::from_ref(&input), &[0]).unwrap();
+        let alone = ask();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..200).for_each(|_| assert_eq!(ask(), alone, "{name}")));
+            }
+        });
+    }
+}
+
 /// Requests of TensorFlow Serving's documentation, and those that its code refuses.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_plus_two_answers_what_tensorflow_servings_documentation_says() {
