@@ -14,16 +14,17 @@ use weir_sdk::Model;
 fn main() {
     // cargo itself adds `--bench`.
     for file in std::env::args().skip(1).filter(|it| !it.starts_with("--")) {
-        let (before, began) = (peak(), cpu_ns());
-        let model = weir_predictor::load(Path::new(&file), None, &LoadOptions::default()).unwrap();
-        println!("{file} load {:.0} {}", cpu_ns() - began, peak() - before);
+        let load = || weir_predictor::load(Path::new(&file), None, &LoadOptions::default()).unwrap();
+        let before = peak();
+        let model = load();
+        let memory = peak() - before;
+        println!("{file} load {:.0} {memory}", least_ns(|| drop(load())));
         for rows in [1, 32, 1000] {
             println!("{file} {rows} {:.0}", call_ns(&*model, &file, rows));
         }
     }
 }
 
-/// The least of several rounds of twenty milliseconds at least.
 fn call_ns(model: &dyn Model, file: &str, rows: usize) -> f64 {
     let input = &model.signature().inputs[0];
     let features = usize::try_from(input.shape[1]).unwrap();
@@ -33,12 +34,17 @@ fn call_ns(model: &dyn Model, file: &str, rows: usize) -> f64 {
         _ => Data::Fp64(values.into()),
     };
     let inputs = [Tensor::new(&input.name, [rows, features], data)];
+    least_ns(|| drop(black_box(model.predict(black_box(&inputs), &[0]).unwrap())))
+}
+
+/// The least of several rounds of twenty milliseconds at least.
+fn least_ns(call: impl Fn()) -> f64 {
     let mut calls = 1;
     let mut best = f64::INFINITY;
     for _ in 0..5 {
         loop {
             let before = cpu_ns();
-            (0..calls).for_each(|_| drop(black_box(model.predict(black_box(&inputs), &[0]).unwrap())));
+            (0..calls).for_each(|_| call());
             let took = cpu_ns() - before;
             if took > 20e6 {
                 best = best.min(took / f64::from(calls));

@@ -3,7 +3,8 @@ and rows, interleaved, CPU time on one thread.
 
     python bench_boosters.py [ROUNDS]
 
-Wants xgboost, lightgbm and what bench.py wants. The least of all rounds counts. Prints how often the runtime's time goes into the other's.
+Wants xgboost, lightgbm and what bench.py wants. The least of all rounds counts. Prints how often the runtime's time goes into
+the other's.
 """
 
 import ctypes as c
@@ -12,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -167,9 +167,11 @@ def lightgbm_callers(file):
 
 def load(file):
     """Prints the CPU time of loading in nanoseconds, and by how many KiB the most memory grew."""
-    before, began = peak(), time.process_time_ns()
-    booster = xgb.Booster(model_file=file) if file.endswith("ubj") else lgb.Booster(model_file=file)
-    print(time.process_time_ns() - began, peak() - before)
+    kind = xgb.Booster if file.endswith("ubj") else lgb.Booster
+    before = peak()
+    booster = kind(model_file=file)
+    memory = peak() - before
+    print(least_ns(lambda: kind(model_file=file)), memory)
     del booster
 
 
