@@ -44,6 +44,15 @@ struct Flags {
     /// Threads for predictions that take longer than microseconds [default: one a core]
     #[arg(long = "threads", help_heading = MODEL)]
     threads: Option<usize>,
+    /// TensorFlow's threads within one operation, in TensorFlow Serving's words; 0 leaves it to the threads there are
+    #[arg(long = "tensorflow_intra_op_parallelism", help_heading = MODEL)]
+    intra_op: Option<usize>,
+    /// TensorFlow's operations side by side within one prediction; 0 leaves it to the threads there are
+    #[arg(long = "tensorflow_inter_op_parallelism", help_heading = MODEL)]
+    inter_op: Option<usize>,
+    /// Both at once, where neither is said
+    #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
+    session: Option<usize>,
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -98,7 +107,14 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
     let threads = Threads::default();
-    let threads = Threads { workers: flags.threads.unwrap_or(threads.workers), ..threads };
+    // TensorFlow Serving heeds the flag of both where neither of the two is said; nought is as if it were not written.
+    let said = |it: Option<usize>| it.filter(|&it| it > 0);
+    let both = said(flags.session).filter(|_| said(flags.intra_op.max(flags.inter_op)).is_none());
+    let threads = Threads {
+        workers: flags.threads.unwrap_or(threads.workers),
+        intra_op: said(flags.intra_op).or(both).unwrap_or(threads.intra_op),
+        inter_op: said(flags.inter_op).or(both).unwrap_or(threads.inter_op),
+    };
     let name = flags.model_name.clone();
     let options = ModelOptions {
         threads: threads.workers,
@@ -203,8 +219,10 @@ pub fn load(
     let mut recognized = Vec::new();
     for file in &files {
         let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
-        let fits: Vec<_> =
-            candidates.iter().copied().filter(|it| it.extensions().contains(&ending)).collect();
+        let takes = |it: &&dyn Runtime| {
+            it.extensions().contains(&ending) || it.refused_extensions().contains(&ending)
+        };
+        let fits: Vec<_> = candidates.iter().copied().filter(takes).collect();
         if fits.is_empty() {
             continue;
         }

@@ -26,4 +26,5 @@ mod schema;
 mod separate;
 mod serve;
 mod telemetry;
+mod tensorflow;
 mod tidy;

@@ -5,6 +5,7 @@ mod fault;
 pub mod lightgbm;
 pub mod pmml;
 pub mod sklearn;
+pub mod tensorflow;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub use self::fault::Fault;
 
 /// Every runtime this build knows.
 pub static RUNTIMES: &[&dyn Runtime] =
-    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml];
+    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml, &tensorflow::Tensorflow];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
@@ -25,6 +26,11 @@ pub trait Runtime: Sync {
 
     /// The endings of the model files it looks for in a folder, without the dot.
     fn extensions(&self) -> &'static [&'static str];
+
+    /// The endings of this framework's files that cannot be served: it says why, and what to do.
+    fn refused_extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Returns whether a file that has such an ending begins as this framework's do. Endings are shared: by another framework,
     /// or by files that are no models.

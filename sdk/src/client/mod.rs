@@ -148,7 +148,7 @@ impl Peer {
         };
         let properties = properties::from_wire(&mut signature, &told.properties);
         properties.map_err(|error| self.nonsense(&error.message))?;
-        Ok(Metadata { name: told.name, versions: told.versions, signature })
+        Ok(Metadata { name: told.name, versions: told.versions, signature, signatures: Vec::new() })
     }
 
     /// Loads or unloads a model of the peer.

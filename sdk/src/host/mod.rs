@@ -2,6 +2,7 @@
 //! component that can be served.
 
 mod dispatch;
+mod example;
 mod explain;
 pub(crate) mod method;
 mod model;

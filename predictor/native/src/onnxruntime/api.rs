@@ -7,6 +7,7 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use super::Failure;
+use crate::chain;
 
 /// The version of the table that is asked for: that of ONNX Runtime 1.17. Every later library has it.
 const VERSION: u32 = 17;
@@ -293,15 +294,4 @@ unsafe extern "C" fn log(
             lines.push(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned());
         }
     });
-}
-
-/// An error with its causes: the linker's text is one.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
