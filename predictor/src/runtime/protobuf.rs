@@ -3,7 +3,7 @@
 
 /// A value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A whole number or a truth.
     Number(u64),
     /// Text, bytes or a message.
@@ -13,13 +13,13 @@ pub(super) enum Value<'a> {
 }
 
 /// The fields of a message, in the order they are written.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) const fn of(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn of(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// What is no protobuf, with the byte within this message.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, String> {
         if self.at >= self.bytes.len() {
             return Ok(None);
         }
@@ -76,7 +76,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads text.
-pub(super) fn text(bytes: &[u8], what: &str) -> Result<String, String> {
+pub(crate) fn text(bytes: &[u8], what: &str) -> Result<String, String> {
     const LONGEST: usize = 1 << 12;
     if bytes.len() > LONGEST {
         return Err(format!("{what} has {} bytes, expected {LONGEST} at most", bytes.len()));
