@@ -4,7 +4,7 @@ standard input.
     python kserve_server.py
 
 The model `scale` takes `x` (FP32, any rows of 2) and `words` (BYTES), and answers `y = 2 x + 1` and the words in upper case. It
-fails for rows that hold 13.
+refuses rows that hold 13.
 """
 
 import os
@@ -14,6 +14,7 @@ import threading
 
 import numpy as np
 from kserve import InferOutput, InferResponse, Model, ModelServer
+from kserve.errors import InvalidInput
 
 
 class Scale(Model):
@@ -24,7 +25,7 @@ class Scale(Model):
     def predict(self, request, headers=None, response_headers=None):
         inputs = {it.name: it.as_numpy() for it in request.inputs}
         if (inputs["x"] == 13).any():
-            raise RuntimeError("thirteen is not scaled")
+            raise InvalidInput("thirteen is not scaled")
         y = InferOutput("y", list(inputs["x"].shape), "FP32")
         y.set_data_from_numpy((inputs["x"] * 2 + 1).astype(np.float32), binary_data=False)
         words = InferOutput("upper", list(inputs["words"].shape), "BYTES")

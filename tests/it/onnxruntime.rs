@@ -123,7 +123,7 @@ async fn tritons_simple_model_is_served_by_a_manifests_onnx_key() {
     let answer = post(&url, body.to_string()).await.json();
     let sums: Vec<i32> = row.iter().map(|it| 2 * it).collect();
     assert_eq!(answer["outputs"][0]["data"], json!(sums), "{answer}");
-    assert_eq!(answer["outputs"][1]["data"], json!([0; 16]), "{answer}");
+    assert_eq!(answer["outputs"][1]["data"], json!(vec![0; 16]), "{answer}");
 }
 
 #[test]

@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use weir_predictor::runtime::LoadOptions;
-use weir_sdk::proto::{DataType, InferRequest, Tensor};
-use weir_sdk::{Batching, Data, Env, Model};
+use weir_sdk::proto::{DataType, Tensor};
+use weir_sdk::{Batching, Data, Env};
 
+use crate::answers;
 use crate::flags::Predictor;
 use crate::harness::{get, manifest, mesh, post, shared};
 

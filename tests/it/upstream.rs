@@ -221,7 +221,7 @@ async fn kserves_python_server_is_stood_for() {
     assert_eq!(answer["outputs"][0]["data"], json!([3.0, 5.0]), "{answer}");
     assert_eq!(answer["outputs"][1]["data"], json!(["AB", "C"]), "{answer}");
     let answer = post(&infer, body(13.0).to_string()).await;
-    assert!(answer.status >= 500 && answer.text.contains("thirteen is not scaled"), "{}", answer.text);
+    assert!(answer.status == 400 && answer.text.contains("thirteen is not scaled"), "{}", answer.text);
     assert_eq!(answer.header("x-error-origin"), Some("upstream"));
     let columns = r#"{"instances": [{"x": [1.0, 2.0], "words": "q"}, {"x": [3, 4], "words": "r"}]}"#;
     let answer = post(&format!("{url}/v1/models/scaled:predict"), columns).await.json();
