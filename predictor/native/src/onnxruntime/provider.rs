@@ -83,7 +83,7 @@ impl Provider {
 
 /// What a text of the library says behind its place in the library's code and its code's name.
 fn reason(text: &str) -> &str {
-    text.split_once(" : FAIL : ").map_or(text, |(_, reason)| reason).trim()
+    text.split_once(" : FAIL : ").map_or(text, |(_, reason)| reason).trim().trim_end_matches('.')
 }
 
 #[cfg(test)]
