@@ -53,6 +53,10 @@ struct Flags {
     /// Both at once, where neither is said
     #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
     session: Option<usize>,
+    /// What computes ONNX models: `auto` ONNX Runtime where its library is found, else what this build has itself;
+    /// `onnxruntime` or `embedded` just that
+    #[arg(long = "onnx_engine", default_value = "auto", hide_default_value = true, help_heading = MODEL)]
+    onnx_engine: runtime::onnx::Engine,
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -123,7 +127,7 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         ..ModelOptions::new(name)
     };
     let name = flags.model_name;
-    let load_options = LoadOptions { predict_proba, env: launch.env, threads };
+    let load_options = LoadOptions { predict_proba, env: launch.env, threads, onnx_engine: flags.onnx_engine };
     let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);

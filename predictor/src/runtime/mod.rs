@@ -3,7 +3,9 @@
 
 mod fault;
 pub mod lightgbm;
+pub mod onnx;
 pub mod pmml;
+mod protobuf;
 pub mod sklearn;
 pub mod tensorflow;
 pub mod xgboost;
@@ -16,8 +18,14 @@ use weir_sdk::{Env, Model, Threads};
 pub use self::fault::Fault;
 
 /// Every runtime this build knows.
-pub static RUNTIMES: &[&dyn Runtime] =
-    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml, &tensorflow::Tensorflow];
+pub static RUNTIMES: &[&dyn Runtime] = &[
+    &sklearn::Sklearn,
+    &xgboost::Xgboost,
+    &lightgbm::Lightgbm,
+    &pmml::Pmml,
+    &tensorflow::Tensorflow,
+    &onnx::Onnx,
+];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
@@ -73,6 +81,8 @@ pub struct LoadOptions {
     pub env: Env,
     /// How many threads the model has, and what for.
     pub threads: Threads,
+    /// What computes ONNX models.
+    pub onnx_engine: onnx::Engine,
 }
 
 impl LoadOptions {
