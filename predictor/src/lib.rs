@@ -54,6 +54,10 @@ struct Flags {
     /// Both at once, where neither is said
     #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
     session: Option<usize>,
+    /// What computes ONNX models: `auto` ONNX Runtime where its library is found, else what this build has itself;
+    /// `onnxruntime` or `embedded` just that
+    #[arg(long = "onnx_engine", default_value = "auto", hide_default_value = true, help_heading = MODEL)]
+    onnx_engine: runtime::onnx::Engine,
     #[command(flatten)]
     gpu: GpuFlags,
     /// The server that holds the model, such as a Triton: the address of its gRPC port, `host:port`. Nothing is loaded here
@@ -144,7 +148,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         ..ModelOptions::new(name)
     };
     let name = flags.model_name;
-    let load_options = LoadOptions { predict_proba, env: launch.env, threads, gpu };
+    let load_options =
+        LoadOptions { predict_proba, env: launch.env, threads, onnx_engine: flags.onnx_engine, gpu };
     let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use weir_predictor::runtime::LoadOptions;
-use weir_predictor::runtime::onnx::GpuFlags;
+use weir_predictor::runtime::onnx::{Engine, GpuFlags};
 use weir_sdk::{Batching, Data, Env, Model, Tensor};
 
 use crate::answers;
@@ -129,14 +129,19 @@ async fn tritons_simple_model_is_served_by_a_manifests_onnx_key() {
 #[test]
 fn without_the_library_it_is_told_how_to_get_it() {
     let nowhere: Env = [("ORT_DYLIB_PATH", "/nowhere")].into_iter().collect();
-    for format in ["onnx", "tensorrt"] {
+    let runtime = weir_predictor::find("tensorrt").unwrap();
+    // A Python of the machine may have it; then there is nothing to miss.
+    let Err(text) = runtime.engine(&nowhere) else { return };
+    assert!(text.contains("pip install onnxruntime"), "{text}");
+    for (format, onnx_engine) in
+        [("tensorrt", Engine::Auto), ("onnx", Engine::Onnxruntime), ("onnx", Engine::Auto)]
+    {
+        let options = LoadOptions { env: nowhere.clone(), onnx_engine, ..LoadOptions::default() };
         let runtime = weir_predictor::find(format).unwrap();
-        // A Python of the machine may have it; then there is nothing to miss.
-        let Err(text) = runtime.engine(&nowhere) else { continue };
-        assert!(text.contains("pip install onnxruntime"), "{text}");
-        let options = LoadOptions { env: nowhere.clone(), ..LoadOptions::default() };
-        let error = weir_predictor::load(&small("adder.onnx"), Some(runtime), &options).err().unwrap();
-        assert!(error.to_string().contains("pip install onnxruntime"), "{error}");
+        match weir_predictor::load(&small("adder.onnx"), Some(runtime), &options) {
+            Ok(_) => assert_eq!((format, onnx_engine), ("onnx", Engine::Auto), "loaded without a library"),
+            Err(error) => assert!(error.to_string().contains("pip install onnxruntime"), "{error}"),
+        }
     }
 }
 

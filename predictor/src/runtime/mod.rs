@@ -86,6 +86,8 @@ pub struct LoadOptions {
     pub env: Env,
     /// How many threads the model has, and what for.
     pub threads: Threads,
+    /// What computes ONNX models.
+    pub onnx_engine: onnx::Engine,
     /// What computes ONNX and TensorRT models.
     pub gpu: onnx::Gpu,
 }

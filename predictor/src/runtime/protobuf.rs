@@ -8,8 +8,8 @@ pub(crate) enum Value<'a> {
     Number(u64),
     /// Text, bytes or a message.
     Bytes(&'a [u8]),
-    /// Eight or four bytes, of which none are asked for here.
-    Fixed,
+    /// Eight or four bytes, the bits of a number.
+    Fixed(u64),
 }
 
 /// The fields of a message, in the order they are written.
@@ -35,12 +35,12 @@ impl<'a> Fields<'a> {
         let key = self.number()?;
         let value = match key & 7 {
             0 => Value::Number(self.number()?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
+            1 => Value::Fixed(little_endian(self.take(8)?)),
             2 => {
                 let length = self.number()?;
                 Value::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Value::Fixed)?,
+            5 => Value::Fixed(little_endian(self.take(4)?)),
             kind => return Err(format!("a field of the unknown kind {kind} at byte {start}")),
         };
         match key >> 3 {
@@ -73,6 +73,16 @@ impl<'a> Fields<'a> {
         }
         Err(format!("a number of more than ten bytes at byte {start}"))
     }
+}
+
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte))
+}
+
+/// Whole numbers written one after another.
+pub(crate) fn packed(bytes: &[u8]) -> impl Iterator<Item = Result<u64, String>> + '_ {
+    let mut fields = Fields::of(bytes);
+    std::iter::from_fn(move || (fields.at < bytes.len()).then(|| fields.number()))
 }
 
 /// Reads text.
