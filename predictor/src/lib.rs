@@ -10,9 +10,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use weir_sdk::flags::switch;
-use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions};
-use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Threads, storage};
+use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions, UpstreamHost};
+use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Target, Threads, storage};
 
+use runtime::onnx::GpuFlags;
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
 
 /// The predictor's flags.
@@ -53,11 +54,29 @@ struct Flags {
     /// Both at once, where neither is said
     #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
     session: Option<usize>,
+    /// What computes ONNX models: `auto` ONNX Runtime where its library is found, else what this build has itself;
+    /// `onnxruntime` or `embedded` just that
+    #[arg(long = "onnx_engine", default_value = "auto", hide_default_value = true, help_heading = MODEL)]
+    onnx_engine: runtime::onnx::Engine,
+    #[command(flatten)]
+    gpu: GpuFlags,
+    /// The server that holds the model, such as a Triton: the address of its gRPC port, `host:port`. Nothing is loaded here
+    #[arg(long = "upstream", value_parser = upstream, help_heading = MODEL)]
+    upstream: Option<Target>,
+    /// The model's name there [default: its name here]
+    #[arg(long = "upstream_model", requires = "upstream", help_heading = MODEL)]
+    upstream_model: Option<String>,
     #[command(flatten)]
     server: ServerFlags,
 }
 
 const MODEL: &str = "The model";
+
+/// Reads an address. Triton's gRPC port is 8001.
+fn upstream(text: &str) -> Result<Target, String> {
+    let address = text.strip_prefix("grpc://").unwrap_or(text);
+    Target::parse(address, 8001).map_err(|error| error.message)
+}
 
 fn listed_inputs(text: &str) -> Result<ListedInputs, String> {
     match text {
@@ -94,6 +113,12 @@ impl Labels {
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let launch = images::as_flags(launch)?;
     let flags: Flags = launch.parse("predictor", "Serves one model over V1, V2 and gRPC.")?;
+    if let Some(target) = flags.upstream {
+        let there = flags.upstream_model.unwrap_or_else(|| flags.model_name.clone());
+        let host = UpstreamHost::new(flags.model_name, there, target, flags.server.max_body_bytes);
+        return Ok(Service { handle: host, flags: flags.server, background: None });
+    }
+    let gpu = flags.gpu.try_into().map_err(BuildError::Config)?;
     let runtime = flags.model_format.as_deref().map(find).transpose()?;
     let predict_proba = match (flags.predict_proba, launch.env.get("PREDICT_PROBA")) {
         (Some(told), _) => told,
@@ -123,7 +148,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         ..ModelOptions::new(name)
     };
     let name = flags.model_name;
-    let load_options = LoadOptions { predict_proba, env: launch.env, threads };
+    let load_options =
+        LoadOptions { predict_proba, env: launch.env, threads, onnx_engine: flags.onnx_engine, gpu };
     let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);

@@ -3,6 +3,7 @@
 // Every module here is a test's; what fails shall say so at once.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod answers;
 mod clients;
 mod compose;
 mod compression;
@@ -18,6 +19,7 @@ mod hop;
 mod hostile;
 mod limits;
 mod mistakes;
+mod onnxruntime;
 mod openapi;
 mod pmml;
 mod readme;
@@ -28,3 +30,4 @@ mod serve;
 mod telemetry;
 mod tensorflow;
 mod tidy;
+mod upstream;

@@ -3,9 +3,14 @@
 
 mod fault;
 pub mod lightgbm;
+pub mod onnx;
+mod pace;
 pub mod pmml;
+mod protobuf;
 pub mod sklearn;
 pub mod tensorflow;
+pub mod tensorrt;
+pub mod triton;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
@@ -16,8 +21,16 @@ use weir_sdk::{Env, Model, Threads};
 pub use self::fault::Fault;
 
 /// Every runtime this build knows.
-pub static RUNTIMES: &[&dyn Runtime] =
-    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml, &tensorflow::Tensorflow];
+pub static RUNTIMES: &[&dyn Runtime] = &[
+    &sklearn::Sklearn,
+    &xgboost::Xgboost,
+    &lightgbm::Lightgbm,
+    &pmml::Pmml,
+    &tensorflow::Tensorflow,
+    &onnx::Onnx,
+    &tensorrt::TensorRt,
+    &triton::Triton,
+];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
@@ -73,6 +86,10 @@ pub struct LoadOptions {
     pub env: Env,
     /// How many threads the model has, and what for.
     pub threads: Threads,
+    /// What computes ONNX models.
+    pub onnx_engine: onnx::Engine,
+    /// What computes ONNX and TensorRT models.
+    pub gpu: onnx::Gpu,
 }
 
 impl LoadOptions {

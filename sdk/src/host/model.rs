@@ -257,7 +257,7 @@ fn chosen(model: Arc<dyn Model>, form: &Form, request: &mut InferRequest) -> Res
 }
 
 /// The body of a raw request, which was decoded to one element of `BYTES`.
-fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
+pub(super) fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
     match inputs.pop().map(|it| it.data) {
         Some(weir_proto::Data::Bytes(mut elements)) => elements.pop().unwrap_or_default(),
         Some(_) | None => bytes::Bytes::new(),

@@ -34,6 +34,14 @@ pub fn lightgbm(data: &[u8]) -> bool {
     load(&Lightgbm, "bst", data)
 }
 
+/// What we read ourselves of ONNX models: no more classes and names than the bytes can hold.
+pub fn onnx_graph(data: &[u8]) -> bool {
+    let Ok(graph) = weir_predictor::runtime::onnx::graph::Graph::read(data) else { return false };
+    let classes: usize = graph.zipped.iter().map(|(_, classes)| classes.len()).sum();
+    assert!(classes + graph.zipped.len() + graph.unranked.len() <= data.len());
+    true
+}
+
 /// What we read ourselves of TensorFlow's SavedModels: names in order, each once, and no more than the bytes can hold.
 pub fn saved_model(data: &[u8]) -> bool {
     let Ok(graphs) = weir_predictor::runtime::tensorflow::saved_model::graphs(data) else { return false };

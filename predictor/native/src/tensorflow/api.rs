@@ -5,6 +5,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use super::Failure;
+use crate::chain;
 
 /// Something of TensorFlow's that is only ever pointed to.
 macro_rules! opaque {
@@ -141,15 +142,4 @@ impl Api {
         unsafe { (self.delete_status)(status.as_ptr()) };
         outcome
     }
-}
-
-/// An error with its causes: the linker's text is one.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

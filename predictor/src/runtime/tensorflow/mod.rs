@@ -2,7 +2,6 @@
 //! told from it, with the line of Python that makes a SavedModel of it.
 
 mod element;
-mod message;
 mod model;
 mod refusal;
 pub mod saved_model;

@@ -1,7 +1,7 @@
 //! What a SavedModel says of itself: its graphs' tags, and the signatures of each. The graphs are passed over: they are for
 //! TensorFlow to read.
 
-use super::message::{Fields, Value, text};
+use super::super::protobuf::{Fields, Value, text};
 
 /// A graph for one purpose, of those that a SavedModel holds (`MetaGraphDef`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,23 +3,23 @@
 
 /// A value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A whole number or a truth.
     Number(u64),
     /// Text, bytes or a message.
     Bytes(&'a [u8]),
-    /// Eight or four bytes, of which none are asked for here.
-    Fixed,
+    /// Eight or four bytes, the bits of a number.
+    Fixed(u64),
 }
 
 /// The fields of a message, in the order they are written.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) const fn of(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn of(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// What is no protobuf, with the byte within this message.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, String> {
         if self.at >= self.bytes.len() {
             return Ok(None);
         }
@@ -35,12 +35,12 @@ impl<'a> Fields<'a> {
         let key = self.number()?;
         let value = match key & 7 {
             0 => Value::Number(self.number()?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
+            1 => Value::Fixed(little_endian(self.take(8)?)),
             2 => {
                 let length = self.number()?;
                 Value::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Value::Fixed)?,
+            5 => Value::Fixed(little_endian(self.take(4)?)),
             kind => return Err(format!("a field of the unknown kind {kind} at byte {start}")),
         };
         match key >> 3 {
@@ -75,8 +75,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte))
+}
+
+/// Whole numbers written one after another.
+pub(crate) fn packed(bytes: &[u8]) -> impl Iterator<Item = Result<u64, String>> + '_ {
+    let mut fields = Fields::of(bytes);
+    std::iter::from_fn(move || (fields.at < bytes.len()).then(|| fields.number()))
+}
+
 /// Reads text.
-pub(super) fn text(bytes: &[u8], what: &str) -> Result<String, String> {
+pub(crate) fn text(bytes: &[u8], what: &str) -> Result<String, String> {
     const LONGEST: usize = 1 << 12;
     if bytes.len() > LONGEST {
         return Err(format!("{what} has {} bytes, expected {LONGEST} at most", bytes.len()));
