@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
-use crate::{Metrics, Signature};
 use crate::flags::HeaderList;
+use crate::{Metrics, Signature};
 
 /// A boxed future, as trait objects need them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
