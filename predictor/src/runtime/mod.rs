@@ -4,6 +4,7 @@
 mod fault;
 pub mod lightgbm;
 pub mod pmml;
+pub mod python;
 pub mod sklearn;
 pub mod xgboost;
 
@@ -12,11 +13,13 @@ use std::path::{Path, PathBuf};
 use weir_native::Search;
 use weir_sdk::{Env, Model, Threads};
 
+use crate::tensors::Tensors;
+
 pub use self::fault::Fault;
 
 /// Every runtime this build knows.
 pub static RUNTIMES: &[&dyn Runtime] =
-    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml];
+    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml, &python::Python];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
@@ -61,12 +64,18 @@ pub trait Runtime: Sync {
 /// What a manifest may say about loading a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
+    /// The name the model is served under.
+    pub name: String,
     /// Classifiers answer probabilities where the caller names no output (KServe's `PREDICT_PROBA=true`).
     pub predict_proba: bool,
     /// The environment the predictor was started in: where libraries are looked for.
     pub env: Env,
     /// How many threads the model has, and what for.
     pub threads: Threads,
+    /// How Python serves it, where it does.
+    pub python: python::PythonOptions,
+    /// What the command line tells of its tensors, where its file does not.
+    pub tensors: Tensors,
 }
 
 impl LoadOptions {
