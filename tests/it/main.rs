@@ -20,6 +20,7 @@ mod limits;
 mod mistakes;
 mod openapi;
 mod pmml;
+mod python;
 mod readme;
 mod registry;
 mod schema;

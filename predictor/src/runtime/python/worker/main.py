@@ -127,7 +127,7 @@ def main():
     threading.Thread(target=end_with_the_predictor, daemon=True).start()
     model = None
     while True:
-        kind, fields, tensors = read_message()
+        kind, fields, datas = read_message()
         try:
             if kind == LOAD:
                 model = loaded(Told(fields))
@@ -136,7 +136,7 @@ def main():
                 said += model.signature() if hasattr(model, "signature") else []
                 made = said, []
             else:
-                made = answer(model, kind, fields, tensors)
+                made = answer(model, kind, fields, [tensor_of(*it) for it in datas])
             write_message(DONE, *made)
         except (Exception, SystemExit) as error:
             # A model that ends its process by `sys.exit` fails at this request; `os._exit` is not to be stopped.

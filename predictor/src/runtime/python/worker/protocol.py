@@ -105,12 +105,12 @@ def read_message():
         at += 16 + 8 * rank
         heads.append((rest[at:at + name].decode(), DATATYPES[datatype], shape, size))
         at += name
-    made = []
+    datas = []
     for name, datatype, shape, size in heads:
         at += -at % 8
-        made.append(tensor_of(name, datatype, shape, memoryview(rest)[at:at + size]))
+        datas.append((name, datatype, shape, memoryview(rest)[at:at + size]))
         at += size
-    return kind, told, made
+    return kind, told, datas
 
 
 def tensor_of(name, datatype, shape, raw):
