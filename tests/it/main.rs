@@ -22,6 +22,7 @@ mod mistakes;
 mod onnxruntime;
 mod openapi;
 mod pmml;
+mod python;
 mod readme;
 mod registry;
 mod schema;
