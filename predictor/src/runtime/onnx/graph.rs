@@ -1,7 +1,7 @@
 //! What a model file says that ONNX Runtime does not tell: the classes of a ZipMap, and which tensors have any number of sizes.
 //! Everything else in the file is passed over.
 
-use super::super::protobuf::{Fields, Value, text};
+use super::super::protobuf::{Fields, Value, packed, text};
 
 /// What a file says of its graph.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,7 +111,11 @@ fn classes(message: &[u8], labels: &mut Vec<String>) -> Result<(), String> {
             }
             // What comes before its name is kept until the name tells.
             (8, Value::Number(number)) => found.push(number.cast_signed().to_string()),
-            (8, Value::Bytes(packed)) if wanted => packed_numbers(packed, &mut found)?,
+            (8, Value::Bytes(numbers)) if wanted => {
+                for number in packed(numbers).take(MOST + 1 - found.len().min(MOST)) {
+                    found.push(number?.cast_signed().to_string());
+                }
+            }
             (9, Value::Bytes(label)) if wanted => found.push(String::from_utf8_lossy(label).into_owned()),
             _ => {}
         }
@@ -122,26 +126,6 @@ fn classes(message: &[u8], labels: &mut Vec<String>) -> Result<(), String> {
     }
     if wanted {
         *labels = found;
-    }
-    Ok(())
-}
-
-/// Whole numbers one after another.
-fn packed_numbers(bytes: &[u8], found: &mut Vec<String>) -> Result<(), String> {
-    let (mut value, mut shift) = (0_u64, 0_u32);
-    for &byte in bytes {
-        if shift > 63 {
-            return Err("a number of more than ten bytes".to_owned());
-        }
-        value |= u64::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte < 0x80 {
-            if found.len() >= MOST {
-                return Ok(());
-            }
-            found.push(value.cast_signed().to_string());
-            (value, shift) = (0, 0);
-        }
     }
     Ok(())
 }
