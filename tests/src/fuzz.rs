@@ -20,7 +20,7 @@ pub use events::event;
 pub use fit::fit;
 pub use json::json;
 pub use messages::{mesh, oip_request, oip_response};
-pub use models::{background, lightgbm, pickle, pmml, xgboost};
+pub use models::{ask, background, lightgbm, open, pickle, pmml, xgboost};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.
