@@ -169,7 +169,10 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let by_python = runtime.is_some_and(|it| it.name() == python::NAME);
     let workers = flags.workers.unwrap_or(1).max(1);
     if workers > 1 && !by_python {
-        tracing::warn!("`--workers` is for the runtime `{}`; a native model has `--threads`", python::NAME);
+        tracing::info!(
+            "flag `--workers={workers}` has no effect: it is for the runtime `{}`, a native model has `--threads`",
+            python::NAME
+        );
     }
     let options = ModelOptions {
         // Who waits for a process holds a thread.
