@@ -5,17 +5,8 @@
 
 pub mod library;
 pub mod onnxruntime;
+mod opened;
 pub mod tensorflow;
 
 pub use library::{NotFound, Search, Wanted};
-
-/// An error with its causes: the linker's text is one.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
-}
+pub use opened::Input;

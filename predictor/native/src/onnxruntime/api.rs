@@ -7,20 +7,10 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use super::Failure;
-use crate::chain;
+use crate::opened::{self, opaque};
 
 /// The version of the table that is asked for: that of ONNX Runtime 1.17. Every later library has it.
 const VERSION: u32 = 17;
-
-/// Something of ONNX Runtime's that is only ever pointed to.
-macro_rules! opaque {
-    ($($name:ident)*) => {
-        $(#[repr(C)]
-        pub(super) struct $name {
-            _private: [u8; 0],
-        })*
-    };
-}
 
 opaque! {
     Allocator Env MapInfo MemoryInfo ProviderOptions RawSession RawValue SequenceInfo SessionOptions ShapeInfo Status
@@ -155,10 +145,7 @@ unsafe impl Sync for Api {}
 impl Api {
     /// Opens the file and makes the one environment there is, whose threads every session of `pool` threads shares.
     pub(super) fn open(path: &Path, pool: usize) -> Result<Self, String> {
-        // SAFETY: opening it runs the initializers of the library the operator has installed and named, which is the trust that
-        // a framework gets; it is ONNX Runtime's by its name, and asked for the table of a version below.
-        let library = unsafe { libloading::Library::new(path) }
-            .map_err(|error| format!("cannot open {}: {}", path.display(), chain(&error)))?;
+        let library = opened::open(path)?;
         // SAFETY: the type is that of the function's declaration in ONNX Runtime's header, the same in every version.
         let base = *unsafe { library.get::<unsafe extern "C" fn() -> *const ApiBase>(b"OrtGetApiBase\0") }
             .map_err(|_| {

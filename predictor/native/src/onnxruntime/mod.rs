@@ -7,9 +7,10 @@ mod provider;
 mod session;
 mod value;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 
+use crate::opened::Opened;
 use crate::{Search, Wanted};
 
 use self::api::Api;
@@ -53,7 +54,7 @@ pub struct Library {
     api: &'static Api,
 }
 
-static OPENED: Mutex<Option<(PathBuf, &'static Api)>> = Mutex::new(None);
+static OPENED: Opened<Api> = Opened::new();
 
 impl Library {
     /// Finds the library and opens it, unless it is open. `pool` is how many threads an operation gets in the pool that all
@@ -71,17 +72,7 @@ impl Library {
     /// # Errors
     /// What the system's linker says, or that the file is no ONNX Runtime from 1.17 on.
     pub fn open(path: &Path, pool: usize) -> Result<Self, String> {
-        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((first, api)) = &*opened {
-            return if first == path {
-                Ok(Self { api })
-            } else {
-                Err(format!("a process has one ONNX Runtime: {} is open already", first.display()))
-            };
-        }
-        let api: &'static Api = Box::leak(Box::new(Api::open(path, pool.max(1))?));
-        *opened = Some((path.to_owned(), api));
-        Ok(Self { api })
+        OPENED.once("ONNX Runtime", path, |path| Api::open(path, pool.max(1))).map(|api| Self { api })
     }
 
     /// Returns the version, such as `1.32.0`.

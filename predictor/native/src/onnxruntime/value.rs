@@ -11,15 +11,7 @@ use super::kind::shape_of;
 use super::{Failure, Session};
 
 /// A tensor that goes in.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// The element type, as ONNX numbers them; 8 for strings.
-    pub datatype: i32,
-    /// The sizes, outermost first.
-    pub shape: &'a [usize],
-    /// The elements.
-    pub elements: Elements<'a>,
-}
+pub type Input<'a> = crate::Input<'a, Elements<'a>>;
 
 /// The elements of a tensor that goes in.
 #[derive(Debug, Clone, Copy)]

@@ -5,17 +5,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use super::Failure;
-use crate::chain;
-
-/// Something of TensorFlow's that is only ever pointed to.
-macro_rules! opaque {
-    ($($name:ident)*) => {
-        $(#[repr(C)]
-        pub(super) struct $name {
-            _private: [u8; 0],
-        })*
-    };
-}
+use crate::opened::{self, opaque};
 
 opaque! { Graph Operation RawSession RawTensor RawSessionOptions Status TString }
 
@@ -55,10 +45,7 @@ macro_rules! functions {
         impl Api {
             /// Opens the file and finds every function.
             pub(super) fn open(path: &Path) -> Result<Self, String> {
-                // SAFETY: opening it runs the initializers of the library the operator has installed and named, which is
-                // the trust that a framework gets; it is TensorFlow's by its name, and the functions below are checked for.
-                let library = unsafe { libloading::Library::new(path) }
-                    .map_err(|error| format!("cannot open {}: {}", path.display(), chain(&error)))?;
+                let library = opened::open(path)?;
                 $(
                     // SAFETY: the type is that of the function's declaration in TensorFlow's header `c_api.h`, whose
                     // functions do not change within version 2.

@@ -5,9 +5,9 @@ mod api;
 mod session;
 mod tensor;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
+use crate::opened::Opened;
 use crate::{Search, Wanted};
 
 use self::api::Api;
@@ -51,7 +51,7 @@ pub struct Library {
     api: &'static Api,
 }
 
-static OPENED: Mutex<Option<(PathBuf, &'static Api)>> = Mutex::new(None);
+static OPENED: Opened<Api> = Opened::new();
 
 impl Library {
     /// Finds the library and opens it, unless it is open.
@@ -68,17 +68,7 @@ impl Library {
     /// # Errors
     /// What the system's linker says, or which function the file lacks.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((first, api)) = &*opened {
-            return if first == path {
-                Ok(Self { api })
-            } else {
-                Err(format!("a process has one TensorFlow: {} is open already", first.display()))
-            };
-        }
-        let api: &'static Api = Box::leak(Box::new(Api::open(path)?));
-        *opened = Some((path.to_owned(), api));
-        Ok(Self { api })
+        OPENED.once("TensorFlow", path, Api::open).map(|api| Self { api })
     }
 
     /// Returns the version, such as `2.21.0`.

@@ -13,15 +13,7 @@ use super::api::{Api, RawTensor, STRING, STRING_SIZE, TString};
 const ALIGNMENT: usize = 64;
 
 /// A tensor that goes in.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// The element type, as TensorFlow numbers them; 7 for strings.
-    pub datatype: i32,
-    /// The sizes, outermost first.
-    pub shape: &'a [usize],
-    /// The elements.
-    pub elements: Elements<'a>,
-}
+pub type Input<'a> = crate::Input<'a, Elements<'a>>;
 
 /// The elements of a tensor that goes in.
 #[derive(Debug, Clone, Copy)]
