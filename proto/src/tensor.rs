@@ -32,7 +32,8 @@ pub enum DataType {
 }
 
 impl DataType {
-    const ALL: [Self; 14] = [
+    /// Every type, in an order that stays: Python workers are told a type by its place.
+    pub const ALL: [Self; 14] = [
         Self::Bool,
         Self::Uint8,
         Self::Uint16,

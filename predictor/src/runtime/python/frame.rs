@@ -60,24 +60,6 @@ pub struct Frame {
     pub tensors: Vec<Tensor>,
 }
 
-/// The types, by their number on the wire.
-const DATATYPES: [DataType; 14] = [
-    DataType::Bool,
-    DataType::Uint8,
-    DataType::Uint16,
-    DataType::Uint32,
-    DataType::Uint64,
-    DataType::Int8,
-    DataType::Int16,
-    DataType::Int32,
-    DataType::Int64,
-    DataType::Fp16,
-    DataType::Bf16,
-    DataType::Fp32,
-    DataType::Fp64,
-    DataType::Bytes,
-];
-
 impl Frame {
     /// Creates a message without tensors.
     pub fn new(kind: Kind) -> Self {
@@ -191,7 +173,7 @@ pub(super) fn write(
     }
     let data: Vec<Cow<'_, [u8]>> = tensors.iter().map(raw).collect();
     for (tensor, data) in tensors.iter().zip(&data) {
-        let datatype = DATATYPES.iter().position(|it| *it == tensor.datatype()).unwrap_or_default();
+        let datatype = DataType::ALL.iter().position(|it| *it == tensor.datatype()).unwrap_or_default();
         heads.push(u8::try_from(datatype).map_err(|_| too_much())?);
         heads.push(u8::try_from(tensor.shape.len()).map_err(|_| too_much())?);
         heads.extend(u16::try_from(tensor.name.len()).map_err(|_| too_much())?.to_le_bytes());
@@ -261,7 +243,7 @@ impl TensorHead {
         let start = walk.take(8)?;
         let (datatype, rank) = (usize::from(start[0]), usize::from(start[1]));
         let name = usize::from(u16::from_le_bytes([start[2], start[3]]));
-        let datatype = *DATATYPES.get(datatype).ok_or_else(|| format!("a tensor of type {datatype}"))?;
+        let datatype = *DataType::ALL.get(datatype).ok_or_else(|| format!("a tensor of type {datatype}"))?;
         if rank > MAX_RANK {
             return Err(format!("a tensor of {rank} sizes; {MAX_RANK} are the most"));
         }

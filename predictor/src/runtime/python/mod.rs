@@ -10,7 +10,7 @@ mod process;
 use std::path::Path;
 use std::time::Duration;
 
-use weir_sdk::{Env, Model};
+use weir_sdk::{Env, Model, Threads};
 
 use self::frame::{Frame, Kind};
 use self::model::Served;
@@ -100,7 +100,7 @@ fn recipe(path: &Path, options: &LoadOptions) -> Result<Recipe, String> {
     let (python, why) = interpreter::find(program.as_deref(), &options.env)?;
     tracing::info!(model = options.name, "Python is {}: {why}", python.display());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (cores / workers.max(&1)).max(1).to_string();
+    let threads = Threads::share(cores, *workers).workers.to_string();
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     let mut env: Vec<(String, String)> =
         options.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
