@@ -58,8 +58,8 @@ struct Flags {
     /// Both at once, where neither is said
     #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
     session: Option<usize>,
-    /// What computes ONNX models: `auto` ONNX Runtime where its library is found, else what this build has itself;
-    /// `onnxruntime` or `embedded` just that
+    /// What computes ONNX models: `auto` and `onnxruntime` ONNX Runtime; `embedded` this build itself, which has nothing for
+    /// them yet and refuses them
     #[arg(long = "onnx_engine", default_value = "auto", hide_default_value = true, help_heading = MODEL)]
     onnx_engine: runtime::onnx::Engine,
     #[command(flatten)]
@@ -287,7 +287,8 @@ fn folder_of(path: &Path) -> String {
     folder.map(|it| format!("{}{}", it.display(), std::path::MAIN_SEPARATOR)).unwrap_or_default()
 }
 
-/// Loads a folder that is a model as a whole, the one model file of a folder, or a file itself. Without a runtime the file tells which one reads it: by its ending,
+/// Loads a folder that is a model as a whole, the one model file of a folder, or a file itself. Without a runtime the file tells
+/// which one reads it: by its ending,
 /// and where several have that ending, by how it begins.
 ///
 /// # Errors

@@ -1,12 +1,38 @@
 //! Golden answers to the bit, as `predictor/testdata/golden` writes them for whole frameworks' libraries: beside a model stands
 //! `NAME.answers`, a line a question.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use weir_predictor::runtime::LoadError;
 use weir_sdk::proto::{DataType, InferRequest, Tensor};
 use weir_sdk::{Data, Model};
+
+/// Golden models of a framework, and the library of it that made their answers, which the file `mark` beside them names;
+/// `None`, with the reason printed, where there are none. `what` says which models made by what.
+pub(crate) fn golden(mark: &str, what: &str) -> Option<(PathBuf, String)> {
+    let found = std::env::var_os("WEIR_GOLDEN").and_then(|folder| {
+        let entries = Path::new(&folder).read_dir().ok()?.flatten().map(|it| it.path());
+        let made = entries.filter(|it| it.join(mark).is_file()).max()?;
+        let library = std::fs::read_to_string(made.join(mark)).ok()?;
+        Path::new(&library).exists().then_some((made, library))
+    });
+    if found.is_none() {
+        println!("skipped: WEIR_GOLDEN names no folder of golden {what}");
+    }
+    found
+}
+
+/// Asks for the first output from eight threads at once, each so many times: every answer is that to one alone.
+pub(crate) fn side_by_side(model: &dyn Model, input: &Tensor, times: usize) {
+    let ask = || model.predict(std::slice::from_ref(input), &[0]).unwrap();
+    let alone = ask();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..times).for_each(|_| assert_eq!(ask(), alone, "{}", input.name)));
+        }
+    });
+}
 
 /// Asks every question in the folder, and returns how many there were. Each begins with a signature's name, empty where the
 /// model has but one.

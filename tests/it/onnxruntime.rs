@@ -1,7 +1,7 @@
 //! ONNX models by ONNX Runtime: bit for bit what it answers in Python, lists of maps as matrices, and what is said where its
 //! library, or a provider of it, is not there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 use weir_predictor::runtime::LoadOptions;
@@ -12,20 +12,8 @@ use crate::answers;
 use crate::flags::Predictor;
 use crate::harness::{get, manifest, mesh, post, root, shared};
 
-/// Golden models and the library that made their answers; `None`, with the reason printed, where there are none.
 fn golden() -> Option<(PathBuf, String)> {
-    let found = std::env::var_os("WEIR_GOLDEN").and_then(|folder| {
-        let entries = Path::new(&folder).read_dir().ok()?.flatten().map(|it| it.path());
-        let made = entries.filter(|it| it.join("onnxruntime").is_file()).max()?;
-        let library = std::fs::read_to_string(made.join("onnxruntime")).ok()?;
-        Path::new(&library).is_file().then_some((made, library))
-    });
-    if found.is_none() {
-        println!(
-            "skipped: WEIR_GOLDEN names no folder of golden ONNX models with the library that made them"
-        );
-    }
-    found
+    answers::golden("onnxruntime", "ONNX models with the library that made them")
 }
 
 fn options(library: &str) -> LoadOptions {
@@ -79,13 +67,7 @@ fn predictions_side_by_side_answer_as_one_alone() {
     let model = weir_predictor::load(&folder.join("resnet.onnx"), None, &options(&library)).unwrap();
     let values: Vec<f32> = (0..2 * 3 * 32 * 32).map(|it| (it * 7919 % 256) as f32 / 255.0).collect();
     let input = Tensor::new("image", [2, 3, 32, 32], Data::Fp32(values.into()));
-    let ask = || model.predict(std::slice::from_ref(&input), &[0]).unwrap();
-    let alone = ask();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| (0..20).for_each(|_| assert_eq!(ask(), alone)));
-        }
-    });
+    answers::side_by_side(&*model, &input, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,6 +115,9 @@ fn without_the_library_it_is_told_how_to_get_it() {
     // A Python of the machine may have it; then there is nothing to miss.
     let Err(text) = runtime.engine(&nowhere) else { return };
     assert!(text.contains("pip install onnxruntime"), "{text}");
+    // Both want the same library, and neither says that it is served where it is not.
+    let onnx = weir_predictor::find("onnx").unwrap().engine(&nowhere);
+    assert!(onnx.is_err_and(|text| text.contains("pip install onnxruntime")));
     for (format, onnx_engine) in
         [("tensorrt", Engine::Auto), ("onnx", Engine::Onnxruntime), ("onnx", Engine::Auto)]
     {

@@ -12,20 +12,8 @@ use crate::answers;
 use crate::flags::Predictor;
 use crate::harness::{get, manifest, mesh, post, shared};
 
-/// Golden models and the folder of the TensorFlow that made them; `None`, with the reason printed, where there are none.
 fn golden() -> Option<(PathBuf, String)> {
-    let found = std::env::var_os("WEIR_GOLDEN").and_then(|folder| {
-        let entries = Path::new(&folder).read_dir().ok()?.flatten().map(|it| it.path());
-        let made = entries.filter(|it| it.join("library").is_file()).max()?;
-        let library = std::fs::read_to_string(made.join("library")).ok()?;
-        Path::new(&library).is_dir().then_some((made, library))
-    });
-    if found.is_none() {
-        println!(
-            "skipped: WEIR_GOLDEN names no folder of golden SavedModels with the TensorFlow that made them"
-        );
-    }
-    found
+    answers::golden("library", "SavedModels with the TensorFlow that made them")
 }
 
 fn options(library: &str) -> LoadOptions {
@@ -103,13 +91,7 @@ fn predictions_side_by_side_answer_as_one_alone() {
         let shape: Vec<usize> = spec.shape.iter().map(|&it| usize::try_from(it).unwrap_or(2)).collect();
         let values: Vec<f32> = (0..shape.iter().product()).map(|it| (it * 7919 % 256) as f32).collect();
         let input = Tensor::new(spec.name.clone(), shape, Data::Fp32(values.into()));
-        let ask = || model.predict(std::slice::from_ref(&input), &[0]).unwrap();
-        let alone = ask();
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| (0..200).for_each(|_| assert_eq!(ask(), alone, "{name}")));
-            }
-        });
+        answers::side_by_side(&*model, &input, 200);
     }
 }
 

@@ -1,8 +1,6 @@
-//! ONNX models, computed by ONNX Runtime where its library is installed, and else by what this build has itself: an interpreter for
-//! classical models, and a library of Rust's for neural nets.
+//! ONNX models, computed by ONNX Runtime where its library is installed. This build has no engine of its own for them.
 
 mod element;
-pub mod embedded;
 pub mod graph;
 mod ort;
 pub mod proto;
@@ -21,12 +19,12 @@ pub use self::providers::{Gpu, GpuFlags};
 /// What computes ONNX models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Engine {
-    /// ONNX Runtime where its library is found, else what this build has itself.
+    /// ONNX Runtime, and what this build has itself where its library is not found: nothing yet.
     #[default]
     Auto,
     /// ONNX Runtime.
     Onnxruntime,
-    /// What this build has itself.
+    /// What this build has itself: nothing yet, so every model is refused.
     Embedded,
 }
 
@@ -43,33 +41,19 @@ impl Runtime for Onnx {
     }
 
     fn engine(&self, env: &Env) -> Result<String, String> {
-        let found = WANTED.find(&search(env));
-        Ok(found.map_or_else(
-            |_| "this build itself".to_owned(),
-            |it| format!("ONNX Runtime at {}", it.display()),
-        ))
+        let found = WANTED.find(&search(env)).map_err(|missing| missing.to_string())?;
+        Ok(format!("ONNX Runtime at {}", found.display()))
     }
 
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
-        let providers = options.gpu.providers();
-        let missing = match options.onnx_engine {
-            Engine::Embedded if providers.is_empty() => return embedded::load(path, options),
-            Engine::Embedded => {
-                let reason = "a GPU is asked for, which only ONNX Runtime computes on; leave out --onnx_engine=embedded";
-                return Err(LoadError::Engine { path: path.to_owned(), reason: reason.to_owned() });
-            }
-            Engine::Auto if providers.is_empty() => WANTED.find(&options.search()).err(),
-            Engine::Auto | Engine::Onnxruntime => None,
-        };
-        let Some(missing) = missing else { return load_with(path, options, &providers) };
-        embedded::load(path, options).map_err(|error| match error {
-            // ONNX Runtime would take it.
-            LoadError::Unsupported { path, what, advice } => LoadError::Unsupported {
-                path,
-                what,
-                advice: format!("{advice}, or let ONNX Runtime compute it: {missing}"),
-            },
-            other => other,
-        })
+        if options.onnx_engine == Engine::Embedded {
+            let advice = "leave out --onnx_engine=embedded, so that ONNX Runtime computes it";
+            return Err(LoadError::Unsupported {
+                path: path.to_owned(),
+                what: "an ONNX model by this build itself".to_owned(),
+                advice: advice.to_owned(),
+            });
+        }
+        load_with(path, options, &options.gpu.providers())
     }
 }
