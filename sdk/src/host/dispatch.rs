@@ -22,10 +22,9 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// Under a signature by name; `None` when the model has no such signature.
-    pub(super) fn under(model: Arc<dyn Model>, signature: String) -> Option<Self> {
-        model.under(&signature)?;
-        Some(Self { model, signature: Some(signature) })
+    /// Under a signature by name, which the model has.
+    pub(super) fn under(model: Arc<dyn Model>, signature: String) -> Self {
+        Self { model, signature: Some(signature) }
     }
 
     /// The default signature.

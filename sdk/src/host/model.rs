@@ -289,12 +289,14 @@ fn signatures_of(model: &dyn Model) -> Vec<(String, Signature)> {
 /// The model under the signature that a request names. KServe takes any name, and has no signatures.
 fn chosen(model: Arc<dyn Model>, form: &Form, request: &mut InferRequest) -> Result<Chosen, Error> {
     let Some(name) = signature_name(request) else { return Ok(Chosen::default_of(model)) };
-    let message = format!("Serving signature name: \"{name}\" not found in signature def");
-    match Chosen::under(Arc::clone(&model), name) {
-        Some(chosen) => Ok(chosen),
-        None if form.tokens || form.layout == Layout::Columns => Err(Error::invalid(message)),
-        None => Ok(Chosen::default_of(model)),
+    if model.under(&name).is_some() {
+        return Ok(Chosen::under(model, name));
     }
+    if form.tokens || form.layout == Layout::Columns {
+        let message = format!("Serving signature name: \"{name}\" not found in signature def");
+        return Err(Error::invalid(message));
+    }
+    Ok(Chosen::default_of(model))
 }
 
 /// The body of a raw request, which was decoded to one element of `BYTES`.
