@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
+use crate::Signature;
 use crate::flags::HeaderList;
-use crate::{Metrics, Signature};
 
 /// A boxed future, as trait objects need them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -342,11 +342,6 @@ pub trait Handle: Send + Sync + 'static {
     fn reshapes(&self, model: &str) -> bool {
         let _ = model;
         false
-    }
-
-    /// Adds what it counts itself to the metrics of its server, once, before the server starts.
-    fn register(&self, metrics: &Metrics) {
-        let _ = metrics;
     }
 
     /// Whether models can be loaded and unloaded.
