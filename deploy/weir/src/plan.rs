@@ -13,7 +13,7 @@ use crate::component::Kind;
 use crate::sources::{self, Source};
 
 /// The flag of a predictor that names the server which holds its model.
-const UPSTREAM: &str = "--upstream";
+const UPSTREAM: &str = "upstream";
 /// The folder a pod finds its model in.
 const MODEL_FOLDER: &str = "/mnt/models";
 
@@ -112,14 +112,14 @@ fn is_by_python(spec: &ModelSpec) -> bool {
     named || flag(&spec.args, "runtime") == Some(python::NAME)
 }
 
-/// The value of a flag among arguments; the last counts.
+/// The value of a flag among arguments, empty where it lacks one; the last counts.
 fn flag<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     let mut found = None;
     for (at, arg) in args.iter().enumerate() {
         let Some(rest) = arg.strip_prefix("--").and_then(|it| it.strip_prefix(name)) else { continue };
         match rest.strip_prefix('=') {
             Some(value) => found = Some(value),
-            None if rest.is_empty() => found = args.get(at + 1).map(String::as_str),
+            None if rest.is_empty() => found = Some(args.get(at + 1).map_or("", String::as_str)),
             None => {}
         }
     }
@@ -238,7 +238,7 @@ impl Planner<'_> {
         }
         let mut args = vec!["--model_format".to_owned(), spec.format.clone()];
         // A model that another server holds lies where that one finds it.
-        let elsewhere = spec.args.iter().any(|it| it == UPSTREAM || it.starts_with("--upstream="));
+        let elsewhere = flag(&spec.args, UPSTREAM).is_some();
         if !elsewhere {
             let Some(uri) = spec.storage_uri else {
                 self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
@@ -253,7 +253,7 @@ impl Planner<'_> {
         args.extend(spec.args);
         let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
         if elsewhere {
-            plan.note = format!("another server, because args name it by {UPSTREAM}");
+            plan.note = format!("another server, because args name it by --{UPSTREAM}");
             return Some(plan);
         }
         let engine = if by_python {
