@@ -61,7 +61,8 @@ pub trait Runtime: Sync {
         false
     }
 
-    /// Whether a model gets this runtime only where the manifest names it, because it runs code that comes with the model.
+    /// Whether a model gets this runtime only where the manifest names it: because it runs code that comes with the model, or
+    /// because its files are those of another runtime as well.
     fn only_by_name(&self) -> bool {
         false
     }
