@@ -5,6 +5,7 @@ mod fault;
 pub mod lightgbm;
 pub mod pmml;
 pub mod sklearn;
+mod texts;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};

@@ -25,12 +25,19 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// Makes room for so many names, no more and no less.
+    pub(super) fn reserve(&mut self, names: usize) {
+        if names <= MAX_COLUMNS {
+            self.columns.reserve_exact(names);
+        }
+    }
+
     /// Takes the name of the next feature.
     pub(super) fn column(&mut self, name: &str) {
         self.named += 1;
         if self.named <= MAX_COLUMNS {
             self.columns.push(name.to_owned());
-        } else {
+        } else if !self.columns.is_empty() {
             self.columns = Vec::new();
         }
     }

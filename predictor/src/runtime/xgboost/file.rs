@@ -164,6 +164,13 @@ impl Parts {
                 "attributes" => self.attributes(source)?,
                 "feature_names" => {
                     source.begin_array()?;
+                    let mut ahead = source.clone();
+                    let mut names = 0;
+                    while ahead.next_element()? {
+                        ahead.skip()?;
+                        names += 1;
+                    }
+                    self.columns.reserve_exact(names);
                     while source.next_element()? {
                         self.columns.push(source.string()?.into_owned());
                     }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::super::pickle::{Node, RawArray};
 use super::super::refusal::Refusal;
 use super::super::view::View;
-use super::{Dtype, Kind, Texts};
+use super::{Dtype, Kind, texts_of};
+use crate::runtime::texts::Texts;
 
 /// An array whose elements were found, and are as many as its shape says.
 #[derive(Debug, Clone)]
@@ -238,7 +239,7 @@ impl<'d> Array<'d> {
             bytes.get(start..start.checked_add(self.dtype.size)?)
         };
         let texts = |write: fn(&Dtype, &[u8], &mut Vec<u8>) -> Option<()>| {
-            Texts::of(self.row_major(), self.view, |at, out| write(&self.dtype, cell(at)?, out))
+            texts_of(self.row_major(), self.view, |at, out| write(&self.dtype, cell(at)?, out))
         };
         match kind {
             Kind::Bool => {
@@ -289,16 +290,16 @@ impl<'d> Array<'d> {
         }
         let wanted = self.len().saturating_sub(last);
         let Some(members) = list.children() else { return Ok(None) };
-        Texts::of(First { members, left: wanted }, self.view, View::write)
+        texts_of(First { members, left: wanted }, self.view, View::write)
     }
 
     fn texts_of(&self, list: View<'d>) -> Result<Option<Texts>, Refusal> {
         let Some(members) = list.children() else { return Ok(None) };
         if !self.fortran {
-            return Texts::of(members, self.view, View::write);
+            return texts_of(members, self.view, View::write);
         }
         let Some(members) = self.objects(list, Some)? else { return Ok(None) };
-        Texts::of(members.into_iter(), self.view, View::write)
+        texts_of(members.into_iter(), self.view, View::write)
     }
 
     fn raw_elements<T>(&self, read: impl Fn(&Dtype, &[u8]) -> Option<T>) -> Option<Vec<T>> {

@@ -168,7 +168,7 @@ impl<'a> Machine<'a, '_> {
         let at = self.memo_index(opcode)?;
         match self.stack.memo.get(at).copied() {
             Some(value) if value != NodeId::NOWHERE => self.push(value),
-            _ => return Err(self.cursor.complain(format!("place {at} of the memo is asked for and empty"))),
+            _ => Err(self.cursor.complain(format!("place {at} of the memo is asked for and empty"))),
         }
     }
 
