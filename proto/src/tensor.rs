@@ -141,6 +141,19 @@ impl<T: Pod> Buffer<T> {
         }
     }
 
+    /// Returns the bytes of a message that the numbers are lent by; none where they are its own.
+    pub const fn lent(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Lent(bytes) => Some(bytes),
+            Repr::Owned(_) => None,
+        }
+    }
+
+    /// Returns the numbers as they lie in memory.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(self)
+    }
+
     /// Returns the numbers as a vector, copying only what is lent.
     pub fn into_vec(self) -> Vec<T> {
         match self.0 {

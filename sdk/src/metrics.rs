@@ -1,6 +1,6 @@
 //! What is counted and timed. The registry is passed in: four services in one process keep four.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::Verb;
 
@@ -141,10 +141,15 @@ impl Metrics {
         self.in_flight.get()
     }
 
+    /// Adds a metric of a component's own: what is kept of it by a clone goes on counting.
+    pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
+    }
+
     /// Returns the text a Prometheus server scrapes.
     pub fn scrape(&self) -> String {
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         match encode(&mut text, &registry) {
             Ok(()) => text,
             Err(std::fmt::Error) => String::new(),

@@ -34,6 +34,32 @@ pub fn lightgbm(data: &[u8]) -> bool {
     load(&Lightgbm, "bst", data)
 }
 
+/// What we read ourselves of ONNX models: no more classes and names than the bytes can hold.
+pub fn onnx_graph(data: &[u8]) -> bool {
+    let Ok(graph) = weir_predictor::runtime::onnx::graph::Graph::read(data) else { return false };
+    let classes: usize = graph.zipped.iter().map(|(_, classes)| classes.len()).sum();
+    assert!(classes + graph.zipped.len() + graph.unranked.len() <= data.len());
+    true
+}
+
+/// What we read ourselves of TensorFlow's SavedModels: names in order, each once, and no more than the bytes can hold.
+pub fn saved_model(data: &[u8]) -> bool {
+    let Ok(graphs) = weir_predictor::runtime::tensorflow::saved_model::graphs(data) else { return false };
+    assert!(!graphs.is_empty());
+    for signature in graphs.iter().flat_map(|it| &it.signatures) {
+        assert!(!signature.name.starts_with("__saved_model_"));
+        for tensors in [&signature.inputs, &signature.outputs] {
+            assert!(tensors.is_sorted_by(|a, b| a.name < b.name), "{tensors:?}");
+            assert!(tensors.iter().filter_map(|it| it.shape.as_ref()).flatten().all(|&it| it >= -1));
+        }
+    }
+    let held: usize =
+        graphs.iter().flat_map(|it| &it.signatures).map(|it| it.inputs.len() + it.outputs.len()).sum();
+    assert!(2 * held <= data.len(), "{held} tensors of {} bytes", data.len());
+    assert!(graphs.iter().all(|it| it.signatures.is_sorted_by(|a, b| a.name < b.name)));
+    true
+}
+
 /// Files of background data: columns of one length, each with a name.
 pub fn background(data: &[u8]) -> bool {
     let file = scratch("csv", data);
