@@ -24,6 +24,9 @@ use crate::tensors::Tensors;
 
 pub use self::fault::Fault;
 
+/// More columns than the rows of a request can have as objects: names of more are of no use.
+const MAX_COLUMNS: usize = 1 << 16;
+
 /// Every runtime this build knows.
 pub static RUNTIMES: &[&dyn Runtime] = &[
     &sklearn::Sklearn,

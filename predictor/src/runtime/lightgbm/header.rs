@@ -3,11 +3,10 @@
 use super::forest::Forest;
 use super::objective;
 use super::{Booster, Fault};
+use crate::runtime::MAX_COLUMNS;
 
 /// More outputs than any model has; what a row's answer may take.
 const MAX_OUTPUTS: usize = 1 << 16;
-/// More columns than the rows of a request can have as objects.
-const MAX_COLUMNS: usize = 1 << 16;
 
 /// What was met so far; the keys of a file come in any order.
 #[derive(Default)]
