@@ -343,7 +343,8 @@ impl<'a> Node<'a> {
 /// A text as it is meant: lines end in one way, and references to characters are these.
 fn lined(text: &str, references: bool) -> Cow<'_, str> {
     let lines = text.contains('\r');
-    if !lines && !(references && text.contains('&')) {
+    let references = references && text.contains('&');
+    if !lines && !references {
         return Cow::Borrowed(text);
     }
     let unix = if lines { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() };
