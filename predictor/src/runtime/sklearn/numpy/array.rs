@@ -182,14 +182,44 @@ impl<'d> Array<'d> {
         })
     }
 
+    /// Returns whether every element is a number that a 32-bit float holds exactly.
+    pub(crate) fn is_narrow(&self) -> bool {
+        let widest = match self.dtype.kind {
+            Kind::Float => 4,
+            Kind::Bool | Kind::Int | Kind::Unsigned => 2,
+            _ => 0,
+        };
+        matches!(self.cells, Cells::Raw { .. }) && self.dtype.size <= widest
+    }
+
+    /// Calls with each element as a number, row-major, and with its place.
+    ///
+    /// # Errors
+    /// `Malformed` when they are none.
+    pub(crate) fn each_number(&self, mut call: impl FnMut(usize, f64)) -> Result<(), Refusal> {
+        let Cells::Raw { bytes, stride, offset } = &self.cells else {
+            self.floats()?.into_iter().enumerate().for_each(|(at, value)| call(at, value));
+            return Ok(());
+        };
+        for (at, place) in self.row_major().enumerate() {
+            let start = place * stride + offset;
+            let cell = bytes.get(start..start + self.dtype.size);
+            let value = cell.and_then(|it| number(&self.dtype, it)).ok_or_else(|| self.no_numbers())?;
+            call(at, value);
+        }
+        Ok(())
+    }
+
+    fn no_numbers(&self) -> Refusal {
+        Refusal::malformed(format!("an array of numbers is expected, met one of {}", self.dtype.name()))
+    }
+
     /// Returns the elements as numbers, row-major.
     ///
     /// # Errors
     /// `Malformed` when they are none.
     pub(crate) fn floats(&self) -> Result<Vec<f64>, Refusal> {
-        let wrong = || {
-            Refusal::malformed(format!("an array of numbers is expected, met one of {}", self.dtype.name()))
-        };
+        let wrong = || self.no_numbers();
         match &self.cells {
             Cells::Raw { .. } => {
                 self.view.charge(self.len().saturating_mul(8))?;
