@@ -11,6 +11,7 @@ pub mod python;
 pub mod sklearn;
 pub mod tensorflow;
 pub mod tensorrt;
+mod texts;
 pub mod triton;
 pub mod xgboost;
 
@@ -22,6 +23,9 @@ use weir_sdk::{Env, Model, Threads};
 use crate::tensors::Tensors;
 
 pub use self::fault::Fault;
+
+/// More columns than the rows of a request can have as objects: names of more are of no use.
+const MAX_COLUMNS: usize = 1 << 16;
 
 /// Every runtime this build knows.
 pub static RUNTIMES: &[&dyn Runtime] = &[

@@ -23,7 +23,6 @@ mod isotonic;
 mod kernel;
 mod label_encoder;
 mod labels;
-mod lexicon;
 mod linear;
 mod logistic;
 mod meta;
