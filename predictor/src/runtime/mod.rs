@@ -12,6 +12,7 @@ pub mod sklearn;
 pub mod tensorflow;
 pub mod tensorrt;
 pub mod triton;
+mod wide;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
