@@ -13,6 +13,7 @@ pub mod tensorflow;
 pub mod tensorrt;
 mod texts;
 pub mod triton;
+mod wide;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};

@@ -5,11 +5,13 @@
 //! only XGBoost's scikit-learn wrapper looks at, changes nothing. Where versions of XGBoost disagree, the one that wrote the
 //! file is followed.
 
+mod columns;
 mod file;
 mod forest;
 mod legacy;
 mod linear;
 mod objective;
+mod sets;
 mod source;
 #[cfg(test)]
 mod tests;
