@@ -27,6 +27,7 @@ mod pmml;
 mod python;
 mod readme;
 mod registry;
+mod repository;
 mod schema;
 mod separate;
 mod serve;

@@ -133,8 +133,12 @@ impl Entry {
     }
 
     /// Says what is asked for from now on; the next look heeds it.
-    pub(super) fn ask(&self, asked: Asked) {
+    pub(super) fn ask(&self, mut asked: Asked) {
         let mut ledger = self.ledger();
+        if asked.mark == ledger.asked.mark {
+            // It knows what it has seen.
+            asked.source = Arc::clone(&ledger.asked.source);
+        }
         let labels: Arc<[_]> = asked.options.labels.as_slice().into();
         ledger.options = Arc::new(asked.options.clone());
         ledger.asked = asked;
@@ -153,6 +157,7 @@ impl Entry {
             table.others.clear();
             table.away = Away::Unloaded;
         });
+        self.shared.reap();
     }
 
     /// Whether it was unloaded by request.
@@ -176,6 +181,7 @@ impl Entry {
                 table.live.clear();
                 table.away = Away::Idle(told);
             });
+            self.shared.reap();
         }
     }
 

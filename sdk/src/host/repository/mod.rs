@@ -7,6 +7,8 @@ mod keeper;
 mod policy;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 mod warmup;
 
 use std::collections::HashMap;
