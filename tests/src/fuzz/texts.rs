@@ -20,13 +20,16 @@ pub fn document(data: &[u8]) -> bool {
 /// Manifests: one without an error is complete.
 pub fn manifest(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
-    let (services, problems) = manifest::parse("fuzz", text);
+    let (manifest::Manifest { services, models }, problems) = manifest::parse("fuzz", text);
     if problems.iter().any(|it| it.severity == Severity::Error) {
         return false;
     }
     for service in &services {
         assert!(!service.name.is_empty());
         assert_eq!(service.revisions.iter().map(|it| u32::from(it.weight)).sum::<u32>(), 100, "{service:?}");
+    }
+    for model in &models {
+        assert!(!model.name.is_empty() && !model.service.is_empty(), "{model:?}");
     }
     !services.is_empty()
 }
