@@ -127,7 +127,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         ..ModelOptions::new(name)
     };
     let name = flags.model_name;
-    let load_options = LoadOptions { predict_proba, env: launch.env, threads, onnx_engine: flags.onnx_engine };
+    let load_options =
+        LoadOptions { predict_proba, env: launch.env, threads, onnx_engine: flags.onnx_engine };
     let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);

@@ -4,6 +4,7 @@
 mod fault;
 pub mod lightgbm;
 pub mod onnx;
+mod pace;
 pub mod pmml;
 mod protobuf;
 pub mod sklearn;

@@ -1,8 +1,12 @@
 //! ONNX models, computed by what this build has itself: an interpreter for classical models, and a library of Rust's for neural
 //! nets.
 
+mod constant;
 pub mod embedded;
 pub mod proto;
+mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
