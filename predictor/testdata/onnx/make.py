@@ -94,7 +94,10 @@ class Case:
                 answer = np.asarray(answer)
                 it = helper.make_tensor_value_info(out.name, kind(answer), [None] * answer.ndim)
             self.model.graph.output.append(it)
-        flat = [np.array([list(row.values()) for row in it], dtype=np.float32) if isinstance(it, list) else it for it in answers]
+        # Maps are sorted by their keys, and told here in the order of the classes.
+        classes = next((list(it.strings) or list(it.ints) for it in self.model.graph.node[0].attribute if it.name.startswith("classlabels")), [])
+        keys = [it.decode() if isinstance(it, bytes) else it for it in classes]
+        flat = [np.array([[row[key] for key in keys] for row in it], dtype=np.float32) if isinstance(it, list) else it for it in answers]
         sides = {
             "model": self.model.SerializeToString().hex(),
             "inputs": {key: tensor(it) for key, it in given.items()},
@@ -145,8 +148,8 @@ def plain():
     yield Case("Clip-int", "Clip", [i(-5, 5, 50)], [np.array(0), np.array(9)], opset=12)
     for to, name in [(TensorProto.INT64, "int"), (TensorProto.INT32, "int32"), (TensorProto.DOUBLE, "double"), (TensorProto.BOOL, "bool")]:
         yield Case("Cast-" + name, "Cast", [np.array([[1.7, -1.7, 0, 3]], dtype=np.float32)], to=to)
-    yield Case("Cast-text", "Cast", [np.array([1, 0.1, 1e-5, 1.5e10, -2.25, np.nan], dtype=np.float32)], to=TensorProto.STRING)
-    yield Case("Cast-double-text", "Cast", [np.array([1, 0.1, 100.25])], to=TensorProto.STRING)
+    yield Case("Cast-text", "Cast", [np.array([1, 0.1, 1e-5, 1.5e10, -2.25, np.nan, 1 / 3, 123456789.123, 1e7, 1e8, 1e9, 1e-4, -0.0, np.inf], dtype=np.float32)], to=TensorProto.STRING)
+    yield Case("Cast-double-text", "Cast", [np.array([1, 0.1, 100.25, 1e-5, 1e15, 1e16, 1e17, 1e21, 1e22, 1 / 3, 123456789.123, -0.0, np.nan, -np.inf])], to=TensorProto.STRING)
     yield Case("Cast-int-text", "Cast", [i(1, -12, 0)], to=TensorProto.STRING)
     yield Case("Cast-of-text", "Cast", [texts("1", "2.5", "-3e2")], to=TensorProto.FLOAT)
     yield Case("Cast-of-text-int", "Cast", [texts("1", "-25")], to=TensorProto.INT64)
@@ -314,6 +317,7 @@ def prepared():
              ("float-float", np.array([1.5, 2], dtype=np.float32), dict(keys_floats=[1.5], values_floats=[4.0]))]
     for name, given, more in keyed:
         yield Case("LabelEncoder-" + name, "LabelEncoder", [given], domain=ML, ml=2, **more)
+        yield Case("LabelEncoder-%s-4" % name, "LabelEncoder", [given], domain=ML, ml=4, **more)
     yield Case("LabelEncoder-first", "LabelEncoder", [texts("b", "z")], domain=ML, ml=1, classes_strings=["a", "b"], default_int64=7)
     yield Case("LabelEncoder-tensors", "LabelEncoder", [np.array([1.5, 2.5, 9])], domain=ML, ml=4,
                keys_tensor=helper.make_tensor("k", TensorProto.DOUBLE, [2], [1.5, 2.5]),

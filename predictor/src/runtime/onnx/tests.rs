@@ -58,7 +58,8 @@ fn differ(got: &Tensor, want: &Tensor) -> Option<String> {
         return (got.data != want.data).then(|| format!("{:?}, expected {:?}", got.data, want.data));
     };
     let close = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-5 * b.abs().max(0.1);
-    (!a.iter().zip(&b).all(close)).then(|| format!("{a:?}, expected {b:?}"))
+    let at = a.iter().zip(&b).position(|pair| !close(pair))?;
+    Some(format!("value {at} is {}, expected {}", a[at], b[at]))
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn list(setting: &mut Setting<'_>, side: &str) -> Result<Option<Data>, Fault> {
     })
 }
 
-/// The places of keys. Floats are keys by their bits, and all that is no number is the same key.
+/// The places of keys. Floats are keys by their bits, and what is no number is one key.
 enum Keys {
     Texts(HashMap<Bytes, usize>),
     Whole(HashMap<i64, usize>),
@@ -116,7 +116,13 @@ pub(in super::super) fn label_encoder(setting: &mut Setting<'_>) -> Result<Run, 
         (_, Data::Fp64(_)) => Data::Fp64(vec![f64::from(float)].into()),
         (_, other) => return Err(unsupported(format!("values of {}", other.datatype()))),
     };
-    let keys = Keys::of(&keys)?;
+    let mut keys = Keys::of(&keys)?;
+    // Before version 4 nothing was equal to what is no number.
+    if let Keys::Floats(keys) = &mut keys
+        && setting.version < 4
+    {
+        keys.remove(&bits(f64::NAN));
+    }
     Ok(Box::new(move |args| {
         let it = args.get(0)?;
         let found = keys.find(&it.data)?;

@@ -81,7 +81,7 @@ pub(super) fn probit(value: f32) -> f32 {
     let x = 2.0 * value - 1.0;
     let log = ((1.0 - x) * (1.0 + x)).ln();
     let first = 2.0 / (3.14159 * 0.147) + 0.5 * log;
-    let root = (first * first - log / 0.147).sqrt() - first;
+    let root = (first * first - 1.0 / 0.147 * log).sqrt() - first;
     std::f32::consts::SQRT_2 * root.sqrt().copysign(x)
 }
 
@@ -119,6 +119,16 @@ impl Labels {
             }
         };
         tensor([places.len()], data)
+    }
+}
+
+impl Labels {
+    /// The places as they are where classes are numbers.
+    pub(super) fn places(&self, places: &[usize]) -> Tensor {
+        match self {
+            Self::Numbers(_) => Self::Numbers(Vec::new()).chosen(places),
+            Self::Texts(_) => self.chosen(places),
+        }
     }
 }
 

@@ -149,7 +149,6 @@ struct Machine {
     platt: Option<(Vec<f32>, Vec<f32>)>,
     labels: Labels,
     transform: Transform,
-    all_positive: bool,
 }
 
 pub(in super::super) fn classifier(setting: &mut Setting<'_>) -> Result<Run, Fault> {
@@ -185,7 +184,6 @@ pub(in super::super) fn classifier(setting: &mut Setting<'_>) -> Result<Run, Fau
     let machine = Machine {
         supports: supports.of_count(count)?,
         starts,
-        all_positive: coefficients.iter().all(|&it| it >= 0.0),
         coefficients,
         rho,
         platt: (!a.is_empty()).then_some((a, b)),
@@ -274,14 +272,10 @@ impl Machine {
 
     /// The two scores of two classes without probabilities.
     fn two(&self, score: f32) -> Vec<f32> {
-        let _ = self.all_positive;
-        match self.transform {
+match self.transform {
             Transform::Nothing => vec![-score, score],
-            Transform::Logistic | Transform::Probit | Transform::Softmax | Transform::SoftmaxZero => {
-                let mut both = vec![1.0 - score, score];
-                self.transform.apply(&mut both);
-                both
-            }
+            Transform::Logistic => vec![logistic(-score), logistic(score)],
+            Transform::Probit | Transform::Softmax | Transform::SoftmaxZero => vec![1.0 - score, score],
         }
     }
 }

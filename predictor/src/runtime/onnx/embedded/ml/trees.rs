@@ -220,7 +220,10 @@ pub(in super::super) fn classifier(setting: &mut Setting<'_>) -> Result<Run, Fau
             Either::Singles(trees) => trees.classify(&as_singles(it)?, width, rule, args.limit)?,
             Either::Doubles(trees) => trees.classify(&as_doubles(it)?, width, rule, args.limit)?,
         };
-        Ok(vec![labels.chosen(&places), singles([rows, classes], scores)])
+        // Where trees speak of both of two classes, ONNX Runtime tells their places and not their numbers.
+        let numbered = classes == 2 && !rule.binary;
+        let chosen = if numbered { labels.places(&places) } else { labels.chosen(&places) };
+        Ok(vec![chosen, singles([rows, classes], scores)])
     }))
 }
 
@@ -276,7 +279,7 @@ impl<T: Tested + Wrap> Ensemble<T> {
         (best.map_or(0, |(at, _)| at), row)
     }
 
-    fn two(&self, mut values: [T; 2], mut told: [bool; 2], rule: Rule) -> (usize, [f32; 2]) {
+    fn two(&self, mut values: [T; 2], told: [bool; 2], rule: Rule) -> (usize, [f32; 2]) {
         let mut second = Second::Nothing;
         let mut alone = false;
         match self.base.as_slice() {
@@ -286,11 +289,9 @@ impl<T: Tested + Wrap> Ensemble<T> {
             }
             [first, base] => {
                 values = [values[0].add(*first), values[1].add(*base)];
-                told[0] = true;
             }
             [base, ..] => {
                 values[0] = values[0].add(*base);
-                told[0] = true;
                 alone = !told[1];
             }
             [] => {
@@ -310,7 +311,9 @@ impl<T: Tested + Wrap> Ensemble<T> {
             second = if rule.positive { Second::Rest } else { Second::Opposite };
         }
         let place = usize::from(weight > least);
-        let values = values.map(|it| it.double() as f32);
+        // What no tree spoke of is nought, whatever was added to it.
+        let told = |at: usize| if told[at] || (alone && at == 0) { values[at].double() as f32 } else { 0.0 };
+        let values = [told(0), told(1)];
         (place, if alone { self.spread(values[0], second) } else { self.both(values) })
     }
 
@@ -324,8 +327,8 @@ impl<T: Tested + Wrap> Ensemble<T> {
         use super::scores::{logistic, probit};
         match (self.transform, second) {
             (Transform::Probit, _) => [probit(value), 0.0],
+            (Transform::Logistic, Second::Rest | Second::Opposite) => [logistic(-value), logistic(value)],
             (_, Second::Rest) => [1.0 - value, value],
-            (Transform::Logistic, Second::Opposite) => [logistic(-value), logistic(value)],
             (_, Second::Opposite) => [-value, value],
             (_, Second::Nothing) => [value, 0.0],
         }

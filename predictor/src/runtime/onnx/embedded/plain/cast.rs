@@ -110,7 +110,7 @@ fn not_a_number(text: &Bytes) -> Trouble {
     format!("the text `{text}` is no number").into()
 }
 
-/// Numbers as texts, floats as C's `%.8g` writes singles and `%.17g` doubles, since the categories of a model were written so.
+/// Numbers as texts, floats as C's `%.8g` writes them, since the categories of a model were written so.
 pub(in super::super) fn texts(data: &Data) -> Outcome<Vec<Bytes>> {
     macro_rules! plain {
         ($values:expr) => {
@@ -129,7 +129,7 @@ pub(in super::super) fn texts(data: &Data) -> Outcome<Vec<Bytes>> {
         Data::Int32(it) => plain!(it),
         Data::Int64(it) => plain!(it),
         Data::Fp32(it) => it.iter().map(|&it| general(f64::from(it), 8).into()).collect(),
-        Data::Fp64(it) => it.iter().map(|&it| general(it, 17).into()).collect(),
+        Data::Fp64(it) => it.iter().map(|&it| general(it, 8).into()).collect(),
         other => return Err(unserved(other.datatype())),
     })
 }

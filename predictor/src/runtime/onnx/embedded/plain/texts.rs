@@ -18,12 +18,18 @@ pub(in super::super) fn texts<'a>(args: &'a Args<'_>, at: usize) -> Outcome<&'a 
     }
 }
 
-/// Changes the case of letters. Bytes that are no UTF-8 stay as they are.
+/// Changes the case of letters, one for one: a letter that would become several stays. So do bytes that are no UTF-8.
 fn cased(text: &Bytes, case: &str) -> Bytes {
+    fn alone<I: Iterator<Item = char>>(letter: char, mut made: I) -> char {
+        match (made.next(), made.next()) {
+            (Some(one), None) => one,
+            _ => letter,
+        }
+    }
     let Ok(plain) = std::str::from_utf8(text) else { return text.clone() };
     match case {
-        "LOWER" => plain.to_lowercase().into(),
-        "UPPER" => plain.to_uppercase().into(),
+        "LOWER" => plain.chars().map(|it| alone(it, it.to_lowercase())).collect::<String>().into(),
+        "UPPER" => plain.chars().map(|it| alone(it, it.to_uppercase())).collect::<String>().into(),
         _ => text.clone(),
     }
 }
@@ -234,6 +240,11 @@ impl Vocabulary {
         if skips > 32 || lengths.1 > 64 {
             return Err(unsupported("rows of more than 64 words, or with more than 32 left out,"));
         }
+        // Weights come in the order of the rows of words.
+        let mut by_column = vec![0.0; if weights.is_empty() { 0 } else { width }];
+        for (&column, &weight) in columns.iter().zip(&weights) {
+            by_column[usize::try_from(column).unwrap_or(0)] = weight;
+        }
         let mut made = Self {
             words: HashMap::new(),
             numbers: HashMap::new(),
@@ -243,7 +254,7 @@ impl Vocabulary {
             lengths,
             skips,
             weighing,
-            weights,
+            weights: by_column,
         };
         let pool = made.pool(texts, numbers);
         made.plant(&pool, &starts, &columns)?;
