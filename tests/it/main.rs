@@ -18,6 +18,7 @@ mod hop;
 mod hostile;
 mod limits;
 mod mistakes;
+mod onnx;
 mod openapi;
 mod pmml;
 mod readme;

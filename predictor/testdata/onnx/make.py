@@ -244,6 +244,8 @@ def numbers():
         yield Case(op, op, [f(3, 4)])
         yield Case(op + "-axis", op, [x], axis=1)
         yield Case(op + "-old", op, [x], opset=11, axis=1)
+    for p in (1, 2):
+        yield Case("LpNormalization-%d" % p, "LpNormalization", [np.vstack([f(3, 4), np.zeros((1, 4), dtype=np.float32)])], axis=1, p=p)
     yield Case("MatMul", "MatMul", [f(3, 4), f(4, 2)])
     yield Case("MatMul-large", "MatMul", [f(20, 30), f(30, 25)])
     yield Case("MatMul-vector", "MatMul", [f(3, 4), f(4)])

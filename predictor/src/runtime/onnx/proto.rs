@@ -20,8 +20,19 @@ pub struct Model {
     pub opsets: Vec<(String, i64)>,
     /// The graph.
     pub graph: Graph,
-    /// The names of functions that the file brings along.
-    pub functions: Vec<String>,
+    /// What the file brings along as operators of its own.
+    pub functions: Vec<Function>,
+}
+
+/// A message `FunctionProto`: an operator that is a graph.
+#[derive(Debug, Default)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// Its domain.
+    pub domain: String,
+    /// The message itself: it is read anew wherever it is called.
+    pub message: Bytes,
 }
 
 /// A message `GraphProto`.
@@ -75,6 +86,8 @@ pub enum Attributed {
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Texts(Vec<Bytes>),
+    /// Within a function: what the attribute of that name is where it is called.
+    Reference(String),
     /// Anything else, by its number (`AttributeType`); an empty list may have the number 0.
     Other(u64),
 }
@@ -206,16 +219,18 @@ impl Reader<'_> {
         Ok((domain, version))
     }
 
-    fn function(&self, message: &[u8]) -> Result<String, Fault> {
-        let mut name = String::new();
+    fn function(&self, message: &[u8]) -> Result<Function, Fault> {
+        let mut function = Function { message: self.bytes(message)?, ..Function::default() };
         each(message, |field, value| {
-            if let (1, Value::Bytes(it)) = (field, value) {
-                name = self.name(it, "a function's name")?;
+            match (field, value) {
+                (1, Value::Bytes(it)) => function.name = self.name(it, "a function's name")?,
+                (10, Value::Bytes(it)) => function.domain = self.name(it, "a domain")?,
+                _ => {}
             }
             Ok(())
         })?;
-        self.keep(64)?;
-        Ok(name)
+        self.keep(size_of::<Function>())?;
+        Ok(function)
     }
 
     fn graph(&self, message: &[u8], depth: usize) -> Result<Graph, Fault> {
@@ -291,7 +306,7 @@ impl Reader<'_> {
                 }
                 (9, Value::Bytes(it)) => self.push(&mut texts, self.bytes(it)?)?,
                 (21, Value::Bytes(it)) if !it.is_empty() => {
-                    return Err(Fault::malformed("an attribute that refers to one of a function's"));
+                    value = Some(Attributed::Reference(self.name(it, "an attribute's name")?));
                 }
                 (10 | 11 | 13..=15 | 22 | 23, _) => value = Some(Attributed::Other(kind)),
                 _ => {}
@@ -406,6 +421,45 @@ impl Reader<'_> {
         // Some writers put a minus where they mean any.
         Ok(if matches!(size, Size::Fixed(..0)) { Size::Open(String::new()) } else { size })
     }
+}
+
+/// The graph of a function, called with those attributes, and the versions of operators it is written in.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn graph_of(function: &Function, attributes: &[Attribute]) -> Result<(Graph, Vec<(String, i64)>), Fault> {
+    let message = &function.message;
+    let left = std::cell::Cell::new((1 << 16) + message.len().saturating_mul(40));
+    let reader = Reader { folder: None, left };
+    let (mut graph, mut opsets) = (Graph::default(), Vec::new());
+    let port = |it: &[u8], what| reader.name(it, what).map(|name| Port { name, kind: Kind::Other });
+    each(message, |field, value| match (field, value) {
+        (4, Value::Bytes(it)) => reader.push(&mut graph.inputs, port(it, "an input")?),
+        (5, Value::Bytes(it)) => reader.push(&mut graph.outputs, port(it, "an output")?),
+        (7, Value::Bytes(it)) => reader.push(&mut graph.nodes, reader.node(it, 0)?),
+        (9, Value::Bytes(it)) => reader.push(&mut opsets, reader.opset(it)?),
+        _ => Ok(()),
+    })?;
+    for node in &mut graph.nodes {
+        let mut kept = Vec::with_capacity(node.attributes.len());
+        for mut it in std::mem::take(&mut node.attributes) {
+            if let Attributed::Reference(name) = &it.value {
+                // What the call leaves out is left out here.
+                let Some(told) = attributes.iter().find(|told| told.name == *name) else { continue };
+                it.value = match &told.value {
+                    Attributed::Float(it) => Attributed::Float(*it),
+                    Attributed::Int(it) => Attributed::Int(*it),
+                    Attributed::Text(it) => Attributed::Text(it.clone()),
+                    Attributed::Ints(it) => Attributed::Ints(it.clone()),
+                    Attributed::Floats(it) => Attributed::Floats(it.clone()),
+                    _ => return Err(Fault::malformed("an attribute of a function that is no plain value")),
+                };
+            }
+            kept.push(it);
+        }
+        node.attributes = kept;
+    }
+    Ok((graph, opsets))
 }
 
 /// Goes through the fields of a message.

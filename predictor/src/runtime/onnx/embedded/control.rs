@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use weir_sdk::{Data, Tensor};
 
 use super::super::super::Fault;
-use super::super::proto::Node;
+use super::super::proto::{Function, Node, graph_of};
 use super::attributes::{Setting, unsupported};
 use super::plain::shape::{cut, joined};
 use super::program::{Program, Workshop};
@@ -23,9 +23,12 @@ pub(super) const OPERATORS: [&str; 3] = ["If", "Loop", "Scan"];
 /// Builds a node of graphs; `None` where it is none.
 pub(super) fn build(
     node: &Node,
-    setting: &mut Setting<'_>,
+    setting: &mut Setting,
     workshop: &mut Workshop<'_>,
 ) -> Result<Option<Built>, Fault> {
+    if let Some(function) = workshop.function(node) {
+        return called(node, function, setting, workshop).map(Some);
+    }
     if !node.domain.is_empty() {
         return Ok(None);
     }
@@ -37,7 +40,38 @@ pub(super) fn build(
     }
 }
 
-fn branch(node: &Node, setting: &mut Setting<'_>, workshop: &mut Workshop<'_>) -> Result<Built, Fault> {
+/// How deep functions may call one another.
+const DEEPEST: usize = 16;
+
+/// A function of the file's own: its graph in place of the node.
+fn called(
+    node: &Node,
+    function: &Function,
+    setting: &mut Setting,
+    workshop: &mut Workshop<'_>,
+) -> Result<Built, Fault> {
+    if workshop.depth >= DEEPEST {
+        return Err(Fault::malformed(format!("functions call one another more than {DEEPEST} deep")));
+    }
+    let (mut graph, opsets) = graph_of(function, &setting.rest())?;
+    // Inputs that the call leaves out at the end are left out within.
+    graph.inputs.truncate(node.inputs.len());
+    let given = graph.inputs.len();
+    let mut inner = Workshop { opsets: &opsets, depth: workshop.depth + 1, ..*workshop };
+    let (program, captured) = Program::new(graph, &mut inner)?;
+    workshop.nodes = inner.nodes;
+    if !captured.is_empty() || given != node.inputs.len() || node.outputs.len() > program.outputs() {
+        return Err(Fault::malformed("it is called with other inputs or outputs than it has"));
+    }
+    let outputs: Vec<usize> = (0..node.outputs.len()).collect();
+    let run: Run = Box::new(move |args| {
+        let inputs = (0..given).map(|at| args.get(at).map(Cow::Borrowed)).collect::<Outcome<Vec<_>>>()?;
+        program.run(inputs, &outputs)
+    });
+    Ok((run, Vec::new()))
+}
+
+fn branch(node: &Node, setting: &mut Setting, workshop: &mut Workshop<'_>) -> Result<Built, Fault> {
     let outputs: Vec<usize> = (0..node.outputs.len()).collect();
     let (yes, yes_takes) = Program::new(setting.graph("then_branch")?, workshop)?;
     let (no, no_takes) = Program::new(setting.graph("else_branch")?, workshop)?;
@@ -67,7 +101,7 @@ fn truth(it: &Tensor) -> Outcome<bool> {
 }
 
 /// Runs the body as often as told, or as long as it says. What is handed on comes first in its outputs, then what is collected.
-fn looped(node: &Node, setting: &mut Setting<'_>, workshop: &mut Workshop<'_>) -> Result<Built, Fault> {
+fn looped(node: &Node, setting: &mut Setting, workshop: &mut Workshop<'_>) -> Result<Built, Fault> {
     let (body, takes) = Program::new(setting.graph("body")?, workshop)?;
     let carried =
         node.inputs.len().checked_sub(2).ok_or_else(|| Fault::malformed("it has too few inputs"))?;
@@ -140,7 +174,7 @@ fn stacked(parts: Vec<Vec<Tensor>>, limit: usize) -> Outcome<Vec<Tensor>> {
 }
 
 /// Runs the body over the slices of some inputs. As distances are computed, a row at a time.
-fn scan(node: &Node, setting: &mut Setting<'_>, workshop: &mut Workshop<'_>) -> Result<Built, Fault> {
+fn scan(node: &Node, setting: &mut Setting, workshop: &mut Workshop<'_>) -> Result<Built, Fault> {
     if setting.version < 9 {
         return Err(unsupported("the version of before 9"));
     }

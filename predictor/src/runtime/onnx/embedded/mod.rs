@@ -69,7 +69,7 @@ fn read(
     limit: usize,
 ) -> Result<Box<dyn Model>, Fault> {
     let model = proto::read(&bytes, folder)?;
-    let unknown = unknown(&model.graph);
+    let unknown = unknown(&model);
     let length = bytes.len() as u64;
     if unknown.is_empty() && (!net::fits(&model.graph) || weight(&model.graph) < SMALL) {
         return interpreted(model, limit, length);
@@ -91,15 +91,10 @@ fn read(
 }
 
 fn interpreted(model: proto::Model, limit: usize, bytes: u64) -> Result<Box<dyn Model>, Fault> {
-    if let Some(name) = model.functions.first() {
-        return Err(attributes::unsupported(format!(
-            "the function `{}` of the file itself",
-            printable(name)
-        )));
-    }
     let signature = signature::of(&model.graph, PLATFORM)?;
     let batching = signature::batching(&model.graph, &signature, Batching::Even);
-    let mut workshop = Workshop { opsets: &model.opsets, limit, nodes: 0 };
+    let mut workshop =
+        Workshop { opsets: &model.opsets, limit, nodes: 0, functions: &model.functions, depth: 0 };
     let (program, captured) = Program::new(model.graph, &mut workshop)?;
     if let Some(name) = captured.first() {
         return Err(Fault::malformed(format!("nothing gives `{}`, which a node takes", printable(name))));
@@ -108,9 +103,11 @@ fn interpreted(model: proto::Model, limit: usize, bytes: u64) -> Result<Box<dyn 
 }
 
 /// The operators that the interpreter does not know, with the node that has each.
-fn unknown(graph: &Graph) -> BTreeSet<String> {
+fn unknown(model: &proto::Model) -> BTreeSet<String> {
+    let graph = &model.graph;
     let known = |it: &&Node| {
-        registry::find(&it.domain, &it.operator).is_some()
+        model.functions.iter().any(|own| own.name == it.operator && own.domain == it.domain)
+            || registry::find(&it.domain, &it.operator).is_some()
             || (it.domain.is_empty() && control::OPERATORS.contains(&it.operator.as_str()))
     };
     let mut told = BTreeSet::new();

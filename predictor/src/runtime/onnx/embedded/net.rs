@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rten_tensor::Layout;
 use rten::{ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueView};
+use rten_tensor::Layout;
 use weir_sdk::{Batching, Code, Data, DataType, Error, Model, Signature, Tensor, Threads};
 
 use super::super::super::pace::Pace;
@@ -79,6 +79,9 @@ pub(super) fn load(
     folder: Option<&Path>,
     threads: Threads,
 ) -> Result<Box<dyn Model>, String> {
+    if let Some(function) = file.functions.first() {
+        return Err(format!("the file has operators of its own, such as `{}`", function.name));
+    }
     if !fits(&file.graph) {
         return Err(match narrow(&file.graph) {
             Some(name) => format!("constant `{name}` needs more than 32 bits"),

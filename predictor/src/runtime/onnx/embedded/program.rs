@@ -7,7 +7,7 @@ use weir_sdk::Tensor;
 
 use super::super::super::Fault;
 use super::super::constant::printable;
-use super::super::proto::{Graph, Node};
+use super::super::proto::{Function, Graph, Node};
 use super::attributes::{ADVICE, Setting};
 use super::control;
 use super::registry;
@@ -47,9 +47,18 @@ pub(super) struct Workshop<'m> {
     /// The most elements that a tensor may have.
     pub(super) limit: usize,
     pub(super) nodes: usize,
+    /// The operators that the file brings along.
+    pub(super) functions: &'m [Function],
+    /// How deep functions call one another.
+    pub(super) depth: usize,
 }
 
-impl Workshop<'_> {
+impl<'m> Workshop<'m> {
+    /// The function that a node calls.
+    pub(super) fn function(&self, node: &Node) -> Option<&'m Function> {
+        self.functions.iter().find(|it| it.name == node.operator && it.domain == node.domain)
+    }
+
     fn version(&self, domain: &str) -> i64 {
         self.opsets.iter().find(|(it, _)| it == domain).map_or(1, |(_, version)| *version)
     }
@@ -192,8 +201,7 @@ impl Step {
             });
         }
         let version = workshop.version(&node.domain);
-        let constants = places.iter().map(|it| it.and_then(|it| names.constants.get(&it))).collect();
-        let mut setting = Setting::new(&mut node, version, constants);
+        let mut setting = Setting::new(&mut node, version);
         let built = match registry::find(&node.domain, &node.operator) {
             Some(entry) => {
                 let run = (entry.build)(&mut setting)?;

@@ -13,7 +13,7 @@ pub(super) struct Entry {
     /// Its name.
     pub(super) name: &'static str,
     /// Takes the attributes it knows and makes what computes it.
-    pub(super) build: fn(&mut Setting<'_>) -> Result<Run, Fault>,
+    pub(super) build: fn(&mut Setting) -> Result<Run, Fault>,
 }
 
 /// Finds an operator.
@@ -77,6 +77,7 @@ pub(super) static OPERATORS: &[Entry] = operators! {
     PLAIN LessOrEqual binary::less_or_equal;
     PLAIN Log unary::log;
     PLAIN LogSoftmax order::log_softmax;
+    PLAIN LpNormalization reduce::normalized;
     PLAIN MatMul matmul::matmul;
     PLAIN Max binary::greatest;
     PLAIN Mean binary::mean;
@@ -155,7 +156,7 @@ pub(super) static OPERATORS: &[Entry] = operators! {
 };
 
 /// A layer that leaves things out while it is trained, and nothing afterwards.
-fn identity_of_first(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+fn identity_of_first(setting: &mut Setting) -> Result<Run, Fault> {
     setting.ignore(&["ratio", "seed", "is_test"]);
     if setting.outputs > 1 {
         return Err(super::attributes::unsupported("the second output"));

@@ -12,7 +12,7 @@ use super::super::plain::cast;
 use super::super::value::{Args, Outcome, Run, as_singles, matrix, same, singles, tensor, unserved};
 
 /// A list of keys or values, of one of the types an encoder may have.
-fn list(setting: &mut Setting<'_>, side: &str) -> Result<Option<Data>, Fault> {
+fn list(setting: &mut Setting, side: &str) -> Result<Option<Data>, Fault> {
     let tensor = setting.tensor(&format!("{side}_tensor"))?;
     let texts = setting.texts(&format!("{side}_strings"))?;
     let whole = setting.ints(&format!("{side}_int64s"))?;
@@ -92,7 +92,7 @@ impl Keys {
     }
 }
 
-pub(in super::super) fn label_encoder(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn label_encoder(setting: &mut Setting) -> Result<Run, Fault> {
     if setting.has("classes_strings") {
         return first_label_encoder(setting);
     }
@@ -146,7 +146,7 @@ fn chosen(values: &Data, unknown: &Data, found: &[Option<usize>]) -> Outcome<Dat
 }
 
 /// Version 1: a list of texts, and their places.
-fn first_label_encoder(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+fn first_label_encoder(setting: &mut Setting) -> Result<Run, Fault> {
     let classes = setting.texts("classes_strings")?;
     let unknown = setting.int("default_int64")?.unwrap_or(-1);
     let unknown_text = setting.bytes("default_string")?.unwrap_or_else(|| Bytes::from_static(b"_Unused"));
@@ -170,7 +170,7 @@ fn first_label_encoder(setting: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn one_hot_encoder(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn one_hot_encoder(setting: &mut Setting) -> Result<Run, Fault> {
     let (texts, whole) = (setting.texts("cats_strings")?, setting.ints("cats_int64s")?);
     let lenient = setting.int("zeros")?.unwrap_or(1) != 0;
     let keys = if texts.is_empty() { Data::Int64(whole.into()) } else { Data::Bytes(texts) };
@@ -214,7 +214,7 @@ fn told(it: &Tensor, at: usize) -> String {
 }
 
 /// Scores become a map a row elsewhere. Here they stay the matrix they are, and the signature names its columns.
-pub(in super::super) fn zip_map(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn zip_map(setting: &mut Setting) -> Result<Run, Fault> {
     let (texts, whole) = (setting.texts("classlabels_strings")?, setting.ints("classlabels_int64s")?);
     let classes = texts.len().max(whole.len());
     Ok(Box::new(move |args| {
@@ -229,7 +229,7 @@ pub(in super::super) fn zip_map(setting: &mut Setting<'_>) -> Result<Run, Fault>
 }
 
 /// A map becomes a row of its values in the order of the vocabulary. Here it comes as that row.
-pub(in super::super) fn dict_vectorizer(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn dict_vectorizer(setting: &mut Setting) -> Result<Run, Fault> {
     let (texts, whole) = (setting.texts("string_vocabulary")?, setting.ints("int64_vocabulary")?);
     let width = texts.len().max(whole.len());
     Ok(Box::new(move |args| {

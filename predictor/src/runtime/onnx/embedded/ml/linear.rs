@@ -45,7 +45,7 @@ fn checked(coefficients: Vec<f32>, intercepts: Vec<f32>, targets: usize) -> Resu
     Ok(Weights { coefficients, intercepts, targets })
 }
 
-pub(in super::super) fn regressor(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn regressor(setting: &mut Setting) -> Result<Run, Fault> {
     let targets = usize::try_from(setting.int("targets")?.unwrap_or(1)).unwrap_or(0);
     let weights = checked(setting.floats("coefficients")?, setting.floats("intercepts")?, targets)?;
     let transform = Transform::take(setting)?;
@@ -56,7 +56,7 @@ pub(in super::super) fn regressor(setting: &mut Setting<'_>) -> Result<Run, Faul
     }))
 }
 
-pub(in super::super) fn classifier(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn classifier(setting: &mut Setting) -> Result<Run, Fault> {
     // How it was trained.
     setting.ignore(&["multi_class"]);
     let labels = Labels::take(setting, "classlabels_ints", "classlabels_strings")?;

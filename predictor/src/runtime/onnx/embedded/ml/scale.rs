@@ -11,7 +11,7 @@ use super::super::plain::binary::{Wrap, wrap};
 use super::super::plain::order::index;
 use super::super::value::{Outcome, Run, as_integers, as_singles, matrix, same, singles, tensor, unserved};
 
-pub(in super::super) fn scaler(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn scaler(setting: &mut Setting) -> Result<Run, Fault> {
     let (offsets, scales) = (setting.floats("offset")?, setting.floats("scale")?);
     if offsets.is_empty() || offsets.len() != scales.len() {
         return Err(Fault::malformed(format!("{} offsets and {} scales", offsets.len(), scales.len())));
@@ -38,7 +38,7 @@ pub(in super::super) fn scaler(setting: &mut Setting<'_>) -> Result<Run, Fault> 
     }))
 }
 
-pub(in super::super) fn normalizer(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn normalizer(setting: &mut Setting) -> Result<Run, Fault> {
     let norm = setting.text("norm")?.unwrap_or_else(|| "MAX".to_owned());
     let size: fn(&[f32]) -> f32 = match norm.as_str() {
         // The largest as it is, not its magnitude, as ONNX Runtime has it.
@@ -63,7 +63,7 @@ pub(in super::super) fn normalizer(setting: &mut Setting<'_>) -> Result<Run, Fau
     }))
 }
 
-pub(in super::super) fn imputer(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn imputer(setting: &mut Setting) -> Result<Run, Fault> {
     let (floats, whole) = (setting.floats("imputed_value_floats")?, setting.ints("imputed_value_int64s")?);
     let gap = setting.float("replaced_value_float")?.unwrap_or(0.0);
     let whole_gap = setting.int("replaced_value_int64")?.unwrap_or(0);
@@ -101,7 +101,7 @@ pub(in super::super) fn imputer(setting: &mut Setting<'_>) -> Result<Run, Fault>
     }))
 }
 
-pub(in super::super) fn binarizer(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn binarizer(setting: &mut Setting) -> Result<Run, Fault> {
     let threshold = setting.float("threshold")?.unwrap_or(0.0);
     Ok(Box::new(move |args| {
         let it = args.get(0)?;
@@ -111,7 +111,7 @@ pub(in super::super) fn binarizer(setting: &mut Setting<'_>) -> Result<Run, Faul
 }
 
 /// The columns, which are the last axis, at these places.
-pub(in super::super) fn extractor(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn extractor(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let (it, places) = (args.get(0)?, as_integers(args.get(1)?)?);
         let width = *it.shape.last().ok_or("it takes no scalar")?;
@@ -130,7 +130,7 @@ pub(in super::super) fn extractor(_: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn vectorizer(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn vectorizer(setting: &mut Setting) -> Result<Run, Fault> {
     let widths = setting.ints("inputdimensions")?;
     let widths = widths.iter().map(|&it| usize::try_from(it).ok()).collect::<Option<Vec<_>>>();
     let widths = widths.ok_or_else(|| Fault::malformed("its widths make no sense"))?;
@@ -158,7 +158,7 @@ pub(in super::super) fn vectorizer(setting: &mut Setting<'_>) -> Result<Run, Fau
 }
 
 /// Texts to numbers and back.
-pub(in super::super) fn category_mapper(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn category_mapper(setting: &mut Setting) -> Result<Run, Fault> {
     let (texts, numbers) = (setting.texts("cats_strings")?, setting.ints("cats_int64s")?);
     let unknown_text = setting.bytes("default_string")?.unwrap_or_else(|| Bytes::from_static(b"_Unused"));
     let unknown = setting.int("default_int64")?.unwrap_or(-1);

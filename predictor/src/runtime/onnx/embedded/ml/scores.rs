@@ -19,7 +19,7 @@ pub(super) enum Transform {
 }
 
 impl Transform {
-    pub(super) fn take(setting: &mut Setting<'_>) -> Result<Self, Fault> {
+    pub(super) fn take(setting: &mut Setting) -> Result<Self, Fault> {
         Ok(match setting.text("post_transform")?.as_deref() {
             None | Some("NONE") => Self::Nothing,
             Some("SOFTMAX") => Self::Softmax,
@@ -93,7 +93,7 @@ pub(super) enum Labels {
 
 impl Labels {
     /// Takes the attributes by which most classifiers name them: the texts first.
-    pub(super) fn take(setting: &mut Setting<'_>, numbers: &str, texts: &str) -> Result<Self, Fault> {
+    pub(super) fn take(setting: &mut Setting, numbers: &str, texts: &str) -> Result<Self, Fault> {
         let (numbers, texts) = (setting.ints(numbers)?, setting.texts(texts)?);
         Ok(if texts.is_empty() { Self::Numbers(numbers) } else { Self::Texts(texts) })
     }

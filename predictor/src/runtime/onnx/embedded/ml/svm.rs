@@ -28,7 +28,7 @@ struct Supports {
 }
 
 impl Supports {
-    fn take(setting: &mut Setting<'_>) -> Result<Self, Fault> {
+    fn take(setting: &mut Setting) -> Result<Self, Fault> {
         let kernel = match setting.text("kernel_type")?.as_deref() {
             None | Some("LINEAR") => Kernel::Linear,
             Some("POLY") => Kernel::Polynomial,
@@ -106,7 +106,7 @@ fn squared(a: &[f32], b: &[f32]) -> f32 {
     sums.into_iter().sum::<f32>() + rest
 }
 
-pub(in super::super) fn regressor(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn regressor(setting: &mut Setting) -> Result<Run, Fault> {
     let supports = Supports::take(setting)?;
     let count = usize::try_from(setting.int("n_supports")?.unwrap_or(0)).unwrap_or(0);
     let coefficients = setting.floats("coefficients")?;
@@ -151,7 +151,7 @@ struct Machine {
     transform: Transform,
 }
 
-pub(in super::super) fn classifier(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn classifier(setting: &mut Setting) -> Result<Run, Fault> {
     let labels = Labels::take(setting, "classlabels_ints", "classlabels_strings")?;
     let supports = Supports::take(setting)?;
     let per_class = setting.ints("vectors_per_class")?;
@@ -272,7 +272,7 @@ impl Machine {
 
     /// The two scores of two classes without probabilities.
     fn two(&self, score: f32) -> Vec<f32> {
-match self.transform {
+        match self.transform {
             Transform::Nothing => vec![-score, score],
             Transform::Logistic => vec![logistic(-score), logistic(score)],
             Transform::Probit | Transform::Softmax | Transform::SoftmaxZero => vec![1.0 - score, score],

@@ -61,7 +61,7 @@ pub(super) struct Laid<T> {
 }
 
 /// Takes a list of numbers that may be written as a tensor.
-fn numbers(setting: &mut Setting<'_>, name: &str, doubles: &mut bool) -> Result<Vec<f64>, Fault> {
+fn numbers(setting: &mut Setting, name: &str, doubles: &mut bool) -> Result<Vec<f64>, Fault> {
     let singles = setting.floats(name)?;
     match setting.tensor(&format!("{name}_as_tensor"))? {
         Some(it) => {
@@ -78,7 +78,7 @@ pub(super) fn listed(it: &Tensor) -> Result<Vec<f64>, Fault> {
 
 impl File {
     /// Takes the attributes of versions 1 to 3; `kind` is `class` or `target`.
-    pub(super) fn take(setting: &mut Setting<'_>, kind: &str, targets: usize) -> Result<Self, Fault> {
+    pub(super) fn take(setting: &mut Setting, kind: &str, targets: usize) -> Result<Self, Fault> {
         setting.ignore(&["nodes_hitrates", "nodes_hitrates_as_tensor"]);
         let mut doubles = false;
         let trees = setting.ints("nodes_treeids")?;
@@ -223,7 +223,7 @@ fn mode(name: &Bytes) -> Result<Mode, Fault> {
 }
 
 fn leaf_weights(
-    setting: &mut Setting<'_>,
+    setting: &mut Setting,
     kind: &str,
     targets: usize,
     places: &HashMap<(i64, i64), usize>,
@@ -253,9 +253,9 @@ pub(super) fn target(id: i64, targets: usize) -> Result<u32, Fault> {
 
 impl File {
     /// Takes the attributes of `TreeEnsemble` of version 5.
-    pub(super) fn take_fifth(setting: &mut Setting<'_>, targets: usize) -> Result<Self, Fault> {
+    pub(super) fn take_fifth(setting: &mut Setting, targets: usize) -> Result<Self, Fault> {
         setting.ignore(&["nodes_hitrates"]);
-        let tensor = |name: &str, setting: &mut Setting<'_>| -> Result<Tensor, Fault> {
+        let tensor = |name: &str, setting: &mut Setting| -> Result<Tensor, Fault> {
             setting
                 .tensor(name)?
                 .ok_or_else(|| Fault::malformed(format!("its attribute `{name}` is missing")))

@@ -145,7 +145,7 @@ fn count(number: i64) -> Result<usize, Fault> {
     found.ok_or_else(|| Fault::malformed(format!("it has {number} targets")))
 }
 
-pub(in super::super) fn regressor(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn regressor(setting: &mut Setting) -> Result<Run, Fault> {
     let targets = count(setting.int("n_targets")?.unwrap_or(1))?;
     let aggregate = aggregate(setting.text("aggregate_function")?.as_deref())?;
     let transform = Transform::take(setting)?;
@@ -171,7 +171,7 @@ fn regressed(ensemble: &Either, args: &Args<'_>) -> Outcome<(usize, Data)> {
 }
 
 /// Version 5: what comes out is of the type that goes in.
-pub(in super::super) fn ensemble(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn ensemble(setting: &mut Setting) -> Result<Run, Fault> {
     let targets = count(setting.int("n_targets")?.unwrap_or(1))?;
     let names = ["AVERAGE", "SUM", "MIN", "MAX"];
     let number = setting.int("aggregate_function")?.unwrap_or(1);
@@ -199,7 +199,7 @@ enum Second {
     Nothing,
 }
 
-pub(in super::super) fn classifier(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn classifier(setting: &mut Setting) -> Result<Run, Fault> {
     let labels = Labels::take(setting, "classlabels_int64s", "classlabels_strings")?;
     let classes = count(i64::try_from(labels.len()).unwrap_or(0))?;
     let transform = Transform::take(setting)?;

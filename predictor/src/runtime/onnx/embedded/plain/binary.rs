@@ -211,7 +211,7 @@ macro_rules! numbers {
 
 macro_rules! arithmetic {
     ($name:ident, $method:ident, $divides:literal) => {
-        pub(in super::super) fn $name(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+        pub(in super::super) fn $name(setting: &mut Setting) -> Result<Run, Fault> {
             if setting.version < 7 {
                 return Err(unsupported("the version of before 7"));
             }
@@ -295,7 +295,7 @@ arithmetic!(subtract, subtract, false);
 arithmetic!(multiply, multiply, false);
 arithmetic!(divide, divide, true);
 
-pub(in super::super) fn modulo(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn modulo(setting: &mut Setting) -> Result<Run, Fault> {
     let fmod = setting.int("fmod")?.unwrap_or(0) != 0;
     Ok(Box::new(move |args| {
         let (a, b) = (args.get(0)?, args.get(1)?);
@@ -320,19 +320,19 @@ fn folded<P: Pairwise + Send + Sync + 'static>(pairwise: P) -> Run {
     })
 }
 
-pub(in super::super) fn sum(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn sum(_: &mut Setting) -> Result<Run, Fault> {
     Ok(folded(arithmetic_of::add()))
 }
 
-pub(in super::super) fn least(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn least(_: &mut Setting) -> Result<Run, Fault> {
     Ok(folded(arithmetic_of::least()))
 }
 
-pub(in super::super) fn greatest(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn greatest(_: &mut Setting) -> Result<Run, Fault> {
     Ok(folded(arithmetic_of::greatest()))
 }
 
-pub(in super::super) fn mean(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn mean(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let count = args.values.len();
         let mut made = args.take(0)?;
@@ -350,7 +350,7 @@ pub(in super::super) fn mean(_: &mut Setting<'_>) -> Result<Run, Fault> {
 }
 
 /// The exponent may be of another type than the base, which is the result's.
-pub(in super::super) fn power(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn power(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let (base, exponent) = (args.get(0)?, args.get(1)?);
         if let (Data::Fp32(x), Data::Fp32(y)) = (&base.data, &exponent.data) {
@@ -412,23 +412,23 @@ fn compared(question: Question) -> Run {
     })
 }
 
-pub(in super::super) fn equal(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn equal(_: &mut Setting) -> Result<Run, Fault> {
     Ok(compared(Question::Equal))
 }
 
-pub(in super::super) fn less(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn less(_: &mut Setting) -> Result<Run, Fault> {
     Ok(compared(Question::Less))
 }
 
-pub(in super::super) fn less_or_equal(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn less_or_equal(_: &mut Setting) -> Result<Run, Fault> {
     Ok(compared(Question::LessOrEqual))
 }
 
-pub(in super::super) fn greater(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn greater(_: &mut Setting) -> Result<Run, Fault> {
     Ok(compared(Question::Greater))
 }
 
-pub(in super::super) fn greater_or_equal(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn greater_or_equal(_: &mut Setting) -> Result<Run, Fault> {
     Ok(compared(Question::GreaterOrEqual))
 }
 
@@ -442,14 +442,14 @@ fn logical(made: fn(u8, u8) -> u8) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn and(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn and(_: &mut Setting) -> Result<Run, Fault> {
     logical(|x, y| x & y)
 }
 
-pub(in super::super) fn or(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn or(_: &mut Setting) -> Result<Run, Fault> {
     logical(|x, y| x | y)
 }
 
-pub(in super::super) fn exclusive_or(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn exclusive_or(_: &mut Setting) -> Result<Run, Fault> {
     logical(|x, y| x ^ y)
 }

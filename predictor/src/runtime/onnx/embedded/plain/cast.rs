@@ -9,7 +9,7 @@ use super::super::super::proto::datatype;
 use super::super::attributes::{Setting, unsupported};
 use super::super::value::{Outcome, Run, Trouble, tensor, unserved};
 
-pub(in super::super) fn cast(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn cast(setting: &mut Setting) -> Result<Run, Fault> {
     // How numbers of eight bits round, which are not served.
     setting.ignore(&["saturate", "round_mode"]);
     let wanted = setting.int("to")?.unwrap_or(0);
@@ -18,7 +18,7 @@ pub(in super::super) fn cast(setting: &mut Setting<'_>) -> Result<Run, Fault> {
     Ok(Box::new(move |args| Ok(vec![to(args.take(0)?, wanted)?])))
 }
 
-pub(in super::super) fn cast_like(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn cast_like(setting: &mut Setting) -> Result<Run, Fault> {
     setting.ignore(&["saturate", "round_mode"]);
     Ok(Box::new(|args| {
         let wanted = args.get(1)?.datatype();

@@ -11,7 +11,7 @@ use super::binary::together;
 use super::order::{index, lanes};
 use super::shape::{spread_to, strides};
 
-pub(in super::super) fn gather(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn gather(setting: &mut Setting) -> Result<Run, Fault> {
     let along = setting.int("axis")?.unwrap_or(0);
     Ok(Box::new(move |args| {
         let (it, indices) = (args.get(0)?, args.get(1)?);
@@ -40,7 +40,7 @@ pub(in super::super) fn gather(setting: &mut Setting<'_>) -> Result<Run, Fault> 
     }))
 }
 
-pub(in super::super) fn gather_elements(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn gather_elements(setting: &mut Setting) -> Result<Run, Fault> {
     let along = setting.int("axis")?.unwrap_or(0);
     Ok(Box::new(move |args| {
         let (it, indices) = (args.get(0)?, args.get(1)?);
@@ -71,7 +71,7 @@ pub(in super::super) fn gather_elements(setting: &mut Setting<'_>) -> Result<Run
     }))
 }
 
-pub(in super::super) fn gather_nd(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn gather_nd(setting: &mut Setting) -> Result<Run, Fault> {
     let batched = usize::try_from(setting.int("batch_dims")?.unwrap_or(0)).unwrap_or(usize::MAX);
     Ok(Box::new(move |args| {
         let (it, indices) = (args.get(0)?, args.get(1)?);
@@ -125,7 +125,7 @@ impl Join for Chosen<'_> {
     }
 }
 
-pub(in super::super) fn by_truth(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn by_truth(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let (truths, yes, no) = (args.get(0)?, args.get(1)?, args.get(2)?);
         let shape = together(&together(&truths.shape, &yes.shape)?, &no.shape)?;
@@ -151,7 +151,7 @@ pub(in super::super) fn by_truth(_: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn one_hot(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn one_hot(setting: &mut Setting) -> Result<Run, Fault> {
     let along = setting.int("axis")?.unwrap_or(-1);
     Ok(Box::new(move |args| {
         let (indices, depth, values) = (args.get(0)?, args.get(1)?, args.get(2)?);
@@ -180,7 +180,7 @@ pub(in super::super) fn one_hot(setting: &mut Setting<'_>) -> Result<Run, Fault>
     }))
 }
 
-pub(in super::super) fn not_nought(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn not_nought(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let it = args.get(0)?;
         let values = as_doubles(it)?;
@@ -196,7 +196,7 @@ pub(in super::super) fn not_nought(_: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn compress(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn compress(setting: &mut Setting) -> Result<Run, Fault> {
     let along = setting.int("axis")?;
     Ok(Box::new(move |args: &mut Args<'_>| {
         let (it, truths) = (args.get(0)?, args.get(1)?);

@@ -125,7 +125,7 @@ macro_rules! products {
     };
 }
 
-pub(in super::super) fn matmul(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn matmul(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let (a, b) = (args.get(0)?, args.get(1)?);
         Ok(vec![products!(a, b, (x, y) => multiplied((x, &a.shape), (y, &b.shape), args))?])
@@ -180,7 +180,7 @@ fn multiplied<T: Product>(
     Ok(tensor(shape, wrap(made)))
 }
 
-pub(in super::super) fn gemm(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn gemm(setting: &mut Setting) -> Result<Run, Fault> {
     let alpha = setting.float("alpha")?.unwrap_or(1.0);
     let beta = setting.float("beta")?.unwrap_or(1.0);
     let turn_a = setting.int("transA")?.unwrap_or(0) != 0;
@@ -272,7 +272,7 @@ enum Metric {
 }
 
 /// `com.microsoft.CDist`: the distance of each row of one matrix to each of another.
-pub(in super::super) fn distances(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn distances(setting: &mut Setting) -> Result<Run, Fault> {
     let name = setting.text("metric")?.unwrap_or_else(|| "sqeuclidean".to_owned());
     let metric = match name.as_str() {
         "euclidean" => Metric::Euclidean,
@@ -318,7 +318,7 @@ fn distance(a: &[f64], b: &[f64], metric: Metric) -> f64 {
 const LETTERS: usize = 12;
 
 /// Sums of products along named axes, for two tensors at most, as distances and projections are written.
-pub(in super::super) fn einsum(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn einsum(setting: &mut Setting) -> Result<Run, Fault> {
     let text = setting.text("equation")?.unwrap_or_default().replace(' ', "");
     let refused = || unsupported(format!("the equation `{text}`"));
     let (inputs, output) = text.split_once("->").ok_or_else(refused)?;

@@ -33,7 +33,7 @@ macro_rules! numbers {
 }
 pub(in super::super) use numbers;
 
-fn extreme(setting: &mut Setting<'_>, greatest: bool) -> Result<Run, Fault> {
+fn extreme(setting: &mut Setting, greatest: bool) -> Result<Run, Fault> {
     fn best<T: PartialOrd + Copy>(
         values: &[T],
         lanes: (usize, usize, usize),
@@ -82,15 +82,15 @@ pub(in super::super) fn without(shape: &[usize], gone: &[usize], keeps: bool) ->
         .collect()
 }
 
-pub(in super::super) fn greatest(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn greatest(setting: &mut Setting) -> Result<Run, Fault> {
     extreme(setting, true)
 }
 
-pub(in super::super) fn least(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn least(setting: &mut Setting) -> Result<Run, Fault> {
     extreme(setting, false)
 }
 
-pub(in super::super) fn top(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn top(setting: &mut Setting) -> Result<Run, Fault> {
     let along = setting.int("axis")?.unwrap_or(-1);
     let largest = setting.int("largest")?.unwrap_or(1) != 0;
     let told = setting.int("k")?;
@@ -152,7 +152,7 @@ fn best_of<T: Number>(
     (made, places)
 }
 
-pub(in super::super) fn running_sum(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn running_sum(setting: &mut Setting) -> Result<Run, Fault> {
     fn summed<T: Number + Wrap>(
         values: &[T],
         (before, length, after): (usize, usize, usize),
@@ -191,7 +191,7 @@ pub(in super::super) fn running_sum(setting: &mut Setting<'_>) -> Result<Run, Fa
 
 /// The elements that differ, sorted unless they are wanted as they come; where each first is, which one each element is, and how
 /// often it is there. Of a flat list.
-pub(in super::super) fn unique(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn unique(setting: &mut Setting) -> Result<Run, Fault> {
     let sorted = setting.int("sorted")?.unwrap_or(1) != 0;
     if setting.int("axis")?.is_some() {
         return Err(super::super::attributes::unsupported("an axis"));
@@ -252,15 +252,15 @@ pub(in super::super) fn index(at: i64, size: usize) -> Outcome<usize> {
 }
 
 /// The softmax along an axis; up to version 12 over all from the axis on.
-pub(in super::super) fn softmax(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn softmax(setting: &mut Setting) -> Result<Run, Fault> {
     soft(setting, false)
 }
 
-pub(in super::super) fn log_softmax(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn log_softmax(setting: &mut Setting) -> Result<Run, Fault> {
     soft(setting, true)
 }
 
-fn soft(setting: &mut Setting<'_>, logarithm: bool) -> Result<Run, Fault> {
+fn soft(setting: &mut Setting, logarithm: bool) -> Result<Run, Fault> {
     fn of<T: super::unary::Float>(
         values: &mut [T],
         (before, length, after): (usize, usize, usize),

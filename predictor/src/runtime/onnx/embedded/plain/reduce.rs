@@ -5,7 +5,7 @@ use weir_sdk::{Data, Tensor};
 use super::super::super::super::Fault;
 use super::super::attributes::Setting;
 use super::super::value::{Args, Outcome, Run, as_integers, axis, tensor, unserved};
-use super::binary::{Number, Wrap, wrap};
+use super::binary::{Number, Wrap, pairs, wrap};
 use super::order::{numbers, without};
 use super::shape::{strided, strides};
 
@@ -26,7 +26,7 @@ enum Way {
 
 macro_rules! ways {
     ($($name:ident $way:ident;)*) => {$(
-        pub(in super::super) fn $name(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+        pub(in super::super) fn $name(setting: &mut Setting) -> Result<Run, Fault> {
             reduced(setting, Way::$way)
         }
     )*};
@@ -46,7 +46,7 @@ ways! {
 }
 
 /// Axes are an attribute, or an input: of ReduceSum from version 13 on, of the others from 18 on.
-fn reduced(setting: &mut Setting<'_>, way: Way) -> Result<Run, Fault> {
+fn reduced(setting: &mut Setting, way: Way) -> Result<Run, Fault> {
     let told = setting.ints("axes")?;
     let keeps = setting.int("keepdims")?.unwrap_or(1) != 0;
     let nothing = setting.int("noop_with_empty_axes")?.unwrap_or(0) != 0;
@@ -123,4 +123,32 @@ fn one<T: Number>(values: &[T], way: Way) -> T {
             T::of_double(doubles().map(|it| (it - most).exp()).sum::<f64>().ln() + most)
         }
     }
+}
+
+/// Rows along an axis, brought to the length 1.
+pub(in super::super) fn normalized(setting: &mut Setting) -> Result<Run, Fault> {
+    let told = setting.int("axis")?.unwrap_or(-1);
+    let way = match setting.int("p")?.unwrap_or(2) {
+        1 => Way::Magnitudes,
+        2 => Way::Euclidean,
+        other => return Err(super::super::attributes::unsupported(format!("the norm {other}"))),
+    };
+    Ok(Box::new(move |args: &mut Args<'_>| {
+        let it = args.get(0)?;
+        let at = axis(told, it.shape.len())?;
+        let lengths = along(it, &[at], true, way)?;
+        fn divided<T: Number + Wrap>(
+            args: &Args<'_>,
+            a: (&[T], &[usize]),
+            b: (&[T], &[usize]),
+        ) -> Outcome<Tensor> {
+            let (shape, values) = pairs(args, a, b, |x, y| if y == T::ZERO { T::ZERO } else { x.divide(y) })?;
+            Ok(tensor(shape, wrap(values)))
+        }
+        Ok(vec![match (&it.data, &lengths.data) {
+            (Data::Fp32(x), Data::Fp32(y)) => divided(args, (x, &it.shape), (y, &lengths.shape))?,
+            (Data::Fp64(x), Data::Fp64(y)) => divided(args, (x, &it.shape), (y, &lengths.shape))?,
+            (other, _) => return Err(unserved(other.datatype())),
+        }])
+    }))
 }

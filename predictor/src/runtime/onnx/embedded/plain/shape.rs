@@ -10,7 +10,7 @@ use super::super::value::{
 };
 use super::cast;
 
-pub(in super::super) fn constant(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn constant(setting: &mut Setting) -> Result<Run, Fault> {
     let made = if let Some(it) = setting.tensor("value")? {
         it
     } else if let Some(it) = setting.float("value_float")? {
@@ -43,7 +43,7 @@ fn filled(it: &Tensor, shape: Vec<usize>, count: usize) -> Outcome<Tensor> {
     Ok(tensor(shape, data))
 }
 
-pub(in super::super) fn constant_of_shape(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn constant_of_shape(setting: &mut Setting) -> Result<Run, Fault> {
     let value = setting.tensor("value")?.unwrap_or_else(|| tensor([1], Data::Fp32(vec![0.0].into())));
     Ok(Box::new(move |args| {
         let shape = sizes(&as_integers(args.get(0)?)?)?;
@@ -58,7 +58,7 @@ pub(in super::super) fn sizes(numbers: &[i64]) -> Outcome<Vec<usize>> {
     sizes.ok_or_else(|| format!("{numbers:?} are no sizes").into())
 }
 
-pub(in super::super) fn reshape(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn reshape(setting: &mut Setting) -> Result<Run, Fault> {
     let keep_noughts = setting.int("allowzero")?.unwrap_or(0) != 0;
     let told = setting.ints("shape")?;
     Ok(Box::new(move |args| {
@@ -94,7 +94,7 @@ fn reshaped(it: &Tensor, wanted: &[i64], keep_noughts: bool) -> Outcome<Vec<usiz
     if fits && shape.len() <= weir_sdk::proto::tensor::MAX_RANK { Ok(shape) } else { Err(refused().into()) }
 }
 
-pub(in super::super) fn flatten(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn flatten(setting: &mut Setting) -> Result<Run, Fault> {
     let told = setting.int("axis")?.unwrap_or(1);
     Ok(Box::new(move |args| {
         let mut it = args.take(0)?;
@@ -114,7 +114,7 @@ fn axes(told: &[i64], args: &Args<'_>, at: usize) -> Outcome<Vec<i64>> {
     })
 }
 
-pub(in super::super) fn squeeze(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn squeeze(setting: &mut Setting) -> Result<Run, Fault> {
     let told = setting.ints("axes")?;
     Ok(Box::new(move |args| {
         let wanted = axes(&told, args, 1)?;
@@ -132,7 +132,7 @@ pub(in super::super) fn squeeze(setting: &mut Setting<'_>) -> Result<Run, Fault>
     }))
 }
 
-pub(in super::super) fn unsqueeze(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn unsqueeze(setting: &mut Setting) -> Result<Run, Fault> {
     let told = setting.ints("axes")?;
     Ok(Box::new(move |args| {
         let wanted = axes(&told, args, 1)?;
@@ -152,7 +152,7 @@ pub(in super::super) fn unsqueeze(setting: &mut Setting<'_>) -> Result<Run, Faul
     }))
 }
 
-pub(in super::super) fn shape(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn shape(setting: &mut Setting) -> Result<Run, Fault> {
     let start = setting.int("start")?.unwrap_or(0);
     let end = setting.int("end")?;
     Ok(Box::new(move |args| {
@@ -166,14 +166,14 @@ pub(in super::super) fn shape(setting: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn size(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn size(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let count = args.get(0)?.data.len();
         Ok(vec![integers([], vec![i64::try_from(count).unwrap_or(i64::MAX)])])
     }))
 }
 
-pub(in super::super) fn transpose(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn transpose(setting: &mut Setting) -> Result<Run, Fault> {
     let told = setting.ints("perm")?;
     Ok(Box::new(move |args| {
         let rank = args.get(0)?.shape.len();
@@ -259,7 +259,7 @@ impl Join for Blocks {
     }
 }
 
-pub(in super::super) fn concat(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn concat(setting: &mut Setting) -> Result<Run, Fault> {
     let told = setting.int("axis")?.unwrap_or(1);
     Ok(Box::new(move |args| {
         if args.values.len() == 1 {
@@ -298,7 +298,7 @@ pub(in super::super) fn joined(all: &[&Tensor], along: i64, limit: usize) -> Out
     Ok(tensor(shape, same_of_all(&data, Blocks { lengths, times })?))
 }
 
-pub(in super::super) fn split(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn split(setting: &mut Setting) -> Result<Run, Fault> {
     let along = setting.int("axis")?.unwrap_or(0);
     let told = setting.ints("split")?;
     let parts = setting.int("num_outputs")?.and_then(|it| usize::try_from(it).ok());
@@ -339,7 +339,7 @@ pub(in super::super) fn cut(it: &Tensor, at: usize, start: usize, size: usize) -
 }
 
 /// Starts and ends are attributes up to version 9 and inputs from 10 on.
-pub(in super::super) fn slice(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn slice(setting: &mut Setting) -> Result<Run, Fault> {
     let (starts, ends, along) = (setting.ints("starts")?, setting.ints("ends")?, setting.ints("axes")?);
     Ok(Box::new(move |args| {
         let list = |told: &[i64], at: usize| axes(told, args, at);
@@ -427,7 +427,7 @@ pub(in super::super) fn spread_to(it: &Tensor, shape: Vec<usize>, limit: usize) 
     Ok(tensor(shape, data))
 }
 
-pub(in super::super) fn expand(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn expand(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let wanted = sizes(&as_integers(args.get(1)?)?)?;
         let it = args.get(0)?;
@@ -439,7 +439,7 @@ pub(in super::super) fn expand(_: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn tile(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn tile(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let times = sizes(&as_integers(args.get(1)?)?)?;
         let it = args.get(0)?;
@@ -458,7 +458,7 @@ pub(in super::super) fn tile(_: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn eye_like(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn eye_like(setting: &mut Setting) -> Result<Run, Fault> {
     let diagonal = setting.int("k")?.unwrap_or(0);
     let kind =
         setting.int("dtype")?.map(|it| datatype(it.cast_unsigned()).ok_or_else(|| unsupported("its type")));
@@ -479,7 +479,7 @@ pub(in super::super) fn eye_like(setting: &mut Setting<'_>) -> Result<Run, Fault
     }))
 }
 
-pub(in super::super) fn range_of(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn range_of(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let kind = args.get(0)?.datatype();
         let number = |at: usize| -> Outcome<f64> {
@@ -497,7 +497,7 @@ pub(in super::super) fn range_of(_: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn pad(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn pad(setting: &mut Setting) -> Result<Run, Fault> {
     let mode = setting.text("mode")?.unwrap_or_else(|| "constant".to_owned());
     if mode != "constant" || setting.version < 11 || setting.has("pads") {
         return Err(unsupported(format!("the mode `{mode}`, or the version of before 11,")));

@@ -34,7 +34,7 @@ fn cased(text: &Bytes, case: &str) -> Bytes {
     }
 }
 
-pub(in super::super) fn normalizer(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn normalizer(setting: &mut Setting) -> Result<Run, Fault> {
     let case = setting.text("case_change_action")?.unwrap_or_else(|| "NONE".to_owned());
     let sensitive = setting.int("is_case_sensitive")?.unwrap_or(0) != 0;
     let stops = setting.texts("stopwords")?;
@@ -79,7 +79,7 @@ enum Cut {
 }
 
 /// `com.microsoft.Tokenizer`.
-pub(in super::super) fn tokenizer(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn tokenizer(setting: &mut Setting) -> Result<Run, Fault> {
     let marks = setting.int("mark")?.unwrap_or(0) != 0;
     let filler = setting.bytes("pad_value")?.unwrap_or_default();
     let shortest = usize::try_from(setting.int("mincharnum")?.unwrap_or(1)).unwrap_or(1);
@@ -148,7 +148,7 @@ fn tokens<'t>(text: &'t str, cut: &Cut) -> Vec<&'t str> {
     }
 }
 
-pub(in super::super) fn concat(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn concat(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let (a, b) = (texts(args, 0)?, texts(args, 1)?);
         let (a_shape, b_shape) = (&args.get(0)?.shape, &args.get(1)?.shape);
@@ -182,7 +182,7 @@ struct Vocabulary {
     weights: Vec<f32>,
 }
 
-pub(in super::super) fn tf_idf(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn tf_idf(setting: &mut Setting) -> Result<Run, Fault> {
     let vocabulary = Vocabulary::new(setting)?;
     Ok(Box::new(move |args| {
         let it = args.get(0)?;
@@ -208,14 +208,14 @@ pub(in super::super) fn tf_idf(setting: &mut Setting<'_>) -> Result<Run, Fault> 
 }
 
 impl Vocabulary {
-    fn new(setting: &mut Setting<'_>) -> Result<Self, Fault> {
+    fn new(setting: &mut Setting) -> Result<Self, Fault> {
         let weighing = match setting.text("mode")?.as_deref() {
             Some("TF") => Weighing::Count,
             Some("IDF") => Weighing::Presence,
             Some("TFIDF") => Weighing::Product,
             other => return Err(unsupported(format!("the mode {other:?}"))),
         };
-        let number = |name: &str, setting: &mut Setting<'_>| -> Result<usize, Fault> {
+        let number = |name: &str, setting: &mut Setting| -> Result<usize, Fault> {
             let told = setting.int(name)?.and_then(|it| usize::try_from(it).ok());
             told.ok_or_else(|| Fault::malformed(format!("its attribute `{name}` is missing")))
         };

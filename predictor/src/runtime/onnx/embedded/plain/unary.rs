@@ -10,7 +10,7 @@ use super::binary::{Number, Wrap, wrap};
 /// An operator on floats: the same for both sizes of them.
 macro_rules! floats {
     ($($name:ident $made:expr;)*) => {$(
-        pub(in super::super) fn $name(_: &mut Setting<'_>) -> Result<Run, Fault> {
+        pub(in super::super) fn $name(_: &mut Setting) -> Result<Run, Fault> {
             Ok(Box::new(|args| {
                 let it = args.take(0)?;
                 let shape = it.shape;
@@ -183,28 +183,28 @@ impl Each for Rectified {
     }
 }
 
-pub(in super::super) fn magnitude(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn magnitude(_: &mut Setting) -> Result<Run, Fault> {
     Ok(numbers(Magnitude))
 }
 
-pub(in super::super) fn opposite(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn opposite(_: &mut Setting) -> Result<Run, Fault> {
     Ok(numbers(Opposite))
 }
 
-pub(in super::super) fn sign(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn sign(_: &mut Setting) -> Result<Run, Fault> {
     Ok(numbers(Sign))
 }
 
-pub(in super::super) fn rectified(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn rectified(_: &mut Setting) -> Result<Run, Fault> {
     Ok(numbers(Rectified))
 }
 
-pub(in super::super) fn leaky(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn leaky(setting: &mut Setting) -> Result<Run, Fault> {
     let slope = setting.float("alpha")?.unwrap_or(0.01);
     Ok(with_singles(move |it| if it < 0.0 { it * slope } else { it }))
 }
 
-pub(in super::super) fn exponential_linear(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn exponential_linear(setting: &mut Setting) -> Result<Run, Fault> {
     let scale = setting.float("alpha")?.unwrap_or(1.0);
     Ok(with_singles(move |it| if it < 0.0 { scale * it.exp_m1() } else { it }))
 }
@@ -226,7 +226,7 @@ impl Each for Bounds {
 }
 
 /// Bounds are attributes up to version 10 and inputs from 11 on.
-pub(in super::super) fn clip(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn clip(setting: &mut Setting) -> Result<Run, Fault> {
     let told = (setting.float("min")?.map(f64::from), setting.float("max")?.map(f64::from));
     Ok(Box::new(move |args| {
         let bound = |it: Option<&Tensor>| -> Outcome<Option<f64>> {
@@ -239,7 +239,7 @@ pub(in super::super) fn clip(setting: &mut Setting<'_>) -> Result<Run, Fault> {
     }))
 }
 
-pub(in super::super) fn not(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn not(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| {
         let it = args.get(0)?;
         let Data::Bool(values) = &it.data else { return Err("it takes truths".into()) };
@@ -259,11 +259,11 @@ fn questioned(singles: fn(f32) -> bool, doubles: fn(f64) -> bool) -> Run {
     })
 }
 
-pub(in super::super) fn is_not_a_number(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn is_not_a_number(_: &mut Setting) -> Result<Run, Fault> {
     Ok(questioned(f32::is_nan, f64::is_nan))
 }
 
-pub(in super::super) fn is_infinite(setting: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn is_infinite(setting: &mut Setting) -> Result<Run, Fault> {
     let positive = setting.int("detect_positive")?.unwrap_or(1) != 0;
     let negative = setting.int("detect_negative")?.unwrap_or(1) != 0;
     Ok(match (positive, negative) {
@@ -274,6 +274,6 @@ pub(in super::super) fn is_infinite(setting: &mut Setting<'_>) -> Result<Run, Fa
     })
 }
 
-pub(in super::super) fn identity(_: &mut Setting<'_>) -> Result<Run, Fault> {
+pub(in super::super) fn identity(_: &mut Setting) -> Result<Run, Fault> {
     Ok(Box::new(|args| Ok(vec![args.take(0)?])))
 }
