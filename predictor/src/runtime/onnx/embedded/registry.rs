@@ -106,6 +106,8 @@ pub(super) static OPERATORS: &[Entry] = operators! {
     PLAIN Relu unary::rectified;
     PLAIN Reshape shape::reshape;
     PLAIN Round unary::round;
+    PLAIN ScatterElements choose::scatter_elements;
+    PLAIN ScatterND choose::scatter_nd;
     PLAIN Shape shape::shape;
     PLAIN Sigmoid unary::sigmoid_of;
     PLAIN Sign unary::sign;

@@ -225,3 +225,86 @@ pub(in super::super) fn compress(setting: &mut Setting) -> Result<Run, Fault> {
         Ok(vec![tensor(shape, data)])
     }))
 }
+
+/// Elements put in the places of others: of whole slices, by tuples of indices.
+pub(in super::super) fn scatter_nd(setting: &mut Setting) -> Result<Run, Fault> {
+    only_replaces(setting)?;
+    Ok(Box::new(|args| {
+        let (it, indices, updates) = (args.get(0)?, args.get(1)?, args.get(2)?);
+        let depth = *indices.shape.last().ok_or("its indices are a scalar")?;
+        let fits = depth <= it.shape.len()
+            && updates.shape.len() + 1 == indices.shape.len() + it.shape.len() - depth
+            && updates.shape.starts_with(&indices.shape[..indices.shape.len() - 1])
+            && updates.shape.ends_with(&it.shape[depth..]);
+        if !fits {
+            return Err(format!("updates of the shape {:?} do not fit {:?}", updates.shape, it.shape).into());
+        }
+        let numbers = as_integers(indices)?;
+        let after: usize = it.shape[depth..].iter().product();
+        let count = updates.data.len().checked_div(after).unwrap_or(0);
+        let mut starts = Vec::with_capacity(count);
+        for tuple in 0..count {
+            let mut start = 0;
+            for (&at, &size) in numbers[tuple * depth..(tuple + 1) * depth].iter().zip(&it.shape) {
+                start = start * size + index(at, size)?;
+            }
+            starts.push(start * after);
+        }
+        let placed = Placed { starts, length: after };
+        let data = same_of_all(&[&it.data, &updates.data], placed)?;
+        Ok(vec![tensor(it.shape.clone(), data)])
+    }))
+}
+
+/// Elements put in the places of others along an axis.
+pub(in super::super) fn scatter_elements(setting: &mut Setting) -> Result<Run, Fault> {
+    only_replaces(setting)?;
+    let along = setting.int("axis")?.unwrap_or(0);
+    Ok(Box::new(move |args| {
+        let (it, indices, updates) = (args.get(0)?, args.get(1)?, args.get(2)?);
+        let at = axis(along, it.shape.len())?;
+        let within = |(axis, (size, wanted)): (usize, (&usize, &usize))| axis == at || wanted <= size;
+        let fits = indices.shape == updates.shape
+            && it.shape.len() == indices.shape.len()
+            && !it.shape.is_empty()
+            && it.shape.iter().zip(&indices.shape).enumerate().all(within);
+        if !fits {
+            return Err(format!("updates of the shape {:?} do not fit {:?}", updates.shape, it.shape).into());
+        }
+        let (own, steps) = (strides(&indices.shape), strides(&it.shape));
+        let mut starts = Vec::with_capacity(indices.data.len());
+        for (order, &place) in as_integers(indices)?.iter().enumerate() {
+            let place = index(place, it.shape[at])?;
+            let sizes = (0..own.len()).map(|axis| {
+                let own = order / own[axis] % indices.shape[axis];
+                steps[axis] * if axis == at { place } else { own }
+            });
+            starts.push(sizes.sum());
+        }
+        let data = same_of_all(&[&it.data, &updates.data], Placed { starts, length: 1 })?;
+        Ok(vec![tensor(it.shape.clone(), data)])
+    }))
+}
+
+fn only_replaces(setting: &mut Setting) -> Result<(), Fault> {
+    match setting.text("reduction")?.as_deref() {
+        None | Some("none") => Ok(()),
+        Some(other) => Err(super::super::attributes::unsupported(format!("the reduction `{other}`"))),
+    }
+}
+
+struct Placed {
+    starts: Vec<usize>,
+    length: usize,
+}
+
+impl Join for Placed {
+    fn join<T: Clone + Default>(&self, slices: &[&[T]]) -> Vec<T> {
+        let [whole, updates] = slices else { return Vec::new() };
+        let mut made = whole.to_vec();
+        for (update, &start) in updates.chunks_exact(self.length.max(1)).zip(&self.starts) {
+            made[start..start + self.length].clone_from_slice(update);
+        }
+        made
+    }
+}
