@@ -20,7 +20,7 @@ pub use events::event;
 pub use fit::fit;
 pub use json::json;
 pub use messages::{mesh, oip_request, oip_response};
-pub use models::{background, lightgbm, onnx_graph, pickle, pmml, saved_model, xgboost};
+pub use models::{ask, background, lightgbm, onnx_graph, open, pickle, pmml, saved_model, xgboost};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.

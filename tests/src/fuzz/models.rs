@@ -8,7 +8,7 @@ use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::pmml::Pmml;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
-use weir_predictor::runtime::{LoadOptions, Runtime};
+use weir_predictor::runtime::{LoadError, LoadOptions, Runtime};
 use weir_proto::{Data, DataType, InferRequest, Tensor, TensorSpec};
 use weir_sdk::Model;
 
@@ -75,16 +75,28 @@ pub fn background(data: &[u8]) -> bool {
 
 /// Loads a model and asks it once: what its signature promises must hold.
 fn load(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> bool {
+    let Ok(model) = open(runtime, ending, data) else { return false };
+    ask(model.as_ref());
+    true
+}
+
+/// Loads a model out of a file that holds those bytes.
+///
+/// # Errors
+/// What the runtime says is wrong with it.
+pub fn open(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> Result<Box<dyn Model>, LoadError> {
     let file = scratch(ending, data);
     let loaded = runtime.load(&file, &LoadOptions::default());
     // Fails only when somebody else has removed it.
     let _ = std::fs::remove_file(file);
-    let Ok(model) = loaded else { return false };
-    predict(model.as_ref());
-    true
+    loaded
 }
 
-fn predict(model: &dyn Model) {
+/// Asks a model a few times for two rows.
+///
+/// # Panics
+/// When it does not keep what its signature promises.
+pub fn ask(model: &dyn Model) {
     let signature = model.signature();
     let width =
         |spec: &TensorSpec| spec.shape[1..].iter().map(|&it| it.unsigned_abs() as usize).product::<usize>();
