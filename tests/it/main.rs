@@ -3,6 +3,7 @@
 // Every module here is a test's; what fails shall say so at once.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod answers;
 mod clients;
 mod compose;
 mod compression;
@@ -17,10 +18,14 @@ mod headers;
 mod hop;
 mod hostile;
 mod limits;
+mod memory;
 mod mistakes;
+mod mutations;
 mod onnx;
+mod onnxruntime;
 mod openapi;
 mod pmml;
+mod python;
 mod readme;
 mod registry;
 mod schema;
@@ -29,3 +34,4 @@ mod serve;
 mod telemetry;
 mod tensorflow;
 mod tidy;
+mod upstream;

@@ -215,7 +215,8 @@ fn a_mistake_in_a_manifest_is_told_with_file_line_and_field() {
         "  predictor: {model: {modelFormat: {name: pmml2}, storageUri: .}}",
         &[
             "m.yaml:5:",
-            "unknown model format `pmml2`; this build knows sklearn, xgboost, lightgbm, pmml, tensorflow",
+            "unknown model format `pmml2`; this build knows sklearn, xgboost, lightgbm, pmml, python, tensorflow, onnx, tensorrt, \
+             triton",
         ],
     );
     check(

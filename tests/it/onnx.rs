@@ -7,7 +7,7 @@ use weir_predictor::runtime::LoadOptions;
 use weir_predictor::runtime::onnx::Engine;
 use weir_sdk::{InferRequest, Model, Tensor};
 
-use crate::tensorflow::tensors;
+use crate::answers::tensors;
 
 /// The folders of golden ONNX models; none, with the reason printed, where there are none.
 fn golden() -> Vec<PathBuf> {

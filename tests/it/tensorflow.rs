@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use weir_predictor::runtime::LoadOptions;
-use weir_sdk::proto::{DataType, InferRequest, Tensor};
-use weir_sdk::{Batching, Data, Env, Model};
+use weir_sdk::proto::{DataType, Tensor};
+use weir_sdk::{Batching, Data, Env};
 
+use crate::answers;
 use crate::flags::Predictor;
 use crate::harness::{get, manifest, mesh, post, shared};
 
@@ -40,67 +41,10 @@ fn version(folder: &Path) -> PathBuf {
 #[test]
 fn every_signature_of_golden_models_answers_to_the_bit_as_tensorflow() {
     let Some((folder, library)) = golden() else { return };
-    let mut asked = 0;
-    for file in folder.read_dir().unwrap().map(|it| it.unwrap().path()) {
-        if file.extension().is_none_or(|it| it != "answers") {
-            continue;
-        }
-        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let model = weir_predictor::load(&version(&file.with_extension("")), None, &options(&library));
-        let model = model.unwrap_or_else(|error| panic!("{name}: {error}"));
-        for line in std::fs::read_to_string(&file).unwrap().lines() {
-            let (signature, sides) = line.split_once('\t').unwrap();
-            let sides: Value = serde_json::from_str(sides).unwrap();
-            let chosen = model.under(signature).unwrap_or_else(|| panic!("{name} has no {signature}"));
-            let answers = ask(chosen, &sides["inputs"]);
-            let wanted = tensors(&sides["outputs"]);
-            assert_eq!(answers.len(), wanted.len(), "{name}/{signature}");
-            for want in wanted {
-                let got = answers.iter().find(|it| it.name == want.name).unwrap();
-                assert_eq!(
-                    (got.datatype(), &got.shape),
-                    (want.datatype(), &want.shape),
-                    "{name}/{}",
-                    want.name
-                );
-                let (got, want_raw) = (got.data.clone().into_raw(), want.data.into_raw());
-                assert!(got == want_raw, "{name}/{signature}/{}: {got:?}, expected {want_raw:?}", want.name);
-            }
-            asked += 1;
-        }
-    }
+    let load = |name: &str| weir_predictor::load(&version(&folder.join(name)), None, &options(&library));
+    let asked = answers::check(&folder, load);
     println!("{asked} questions to golden SavedModels");
     assert!(asked >= 19, "{asked}");
-}
-
-fn ask(model: &dyn Model, inputs: &Value) -> Vec<Tensor> {
-    let mut request = InferRequest::of(tensors(inputs));
-    let bound = model.signature().bind(&mut request).unwrap();
-    let all: Vec<_> = (0..model.signature().outputs.len()).collect();
-    model.predict(&bound, &all).unwrap()
-}
-
-pub(crate) fn tensors(side: &Value) -> Vec<Tensor> {
-    let tensor = |(name, it): (&String, &Value)| {
-        let shape: Vec<usize> = serde_json::from_value(it["shape"].clone()).unwrap();
-        let datatype = DataType::parse(it["datatype"].as_str().unwrap()).unwrap();
-        let data = match &it["data"] {
-            Value::String(hex) => {
-                let count = shape.iter().product();
-                Data::from_raw(datatype, bytes(hex).into(), count, name).unwrap()
-            }
-            texts => {
-                let texts = texts.as_array().unwrap().iter();
-                Data::Bytes(texts.map(|it| bytes(it.as_str().unwrap()).into()).collect())
-            }
-        };
-        Tensor::new(name.clone(), shape, data)
-    };
-    side.as_object().unwrap().iter().map(tensor).collect()
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
 #[test]

@@ -7,14 +7,19 @@ pub mod onnx;
 mod pace;
 pub mod pmml;
 mod protobuf;
+pub mod python;
 pub mod sklearn;
 pub mod tensorflow;
+pub mod tensorrt;
+pub mod triton;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
 
 use weir_native::Search;
 use weir_sdk::{Env, Model, Threads};
+
+use crate::tensors::Tensors;
 
 pub use self::fault::Fault;
 
@@ -24,8 +29,11 @@ pub static RUNTIMES: &[&dyn Runtime] = &[
     &xgboost::Xgboost,
     &lightgbm::Lightgbm,
     &pmml::Pmml,
+    &python::Python,
     &tensorflow::Tensorflow,
     &onnx::Onnx,
+    &tensorrt::TensorRt,
+    &triton::Triton,
 ];
 
 /// A framework: the formats it serves, the files it reads.
@@ -76,6 +84,8 @@ pub trait Runtime: Sync {
 /// What a manifest may say about loading a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
+    /// The name the model is served under.
+    pub name: String,
     /// Classifiers answer probabilities where the caller names no output (KServe's `PREDICT_PROBA=true`).
     pub predict_proba: bool,
     /// The environment the predictor was started in: where libraries are looked for.
@@ -84,6 +94,12 @@ pub struct LoadOptions {
     pub threads: Threads,
     /// What computes ONNX models.
     pub onnx_engine: onnx::Engine,
+    /// What computes ONNX and TensorRT models.
+    pub gpu: onnx::Gpu,
+    /// How Python serves it, where it does.
+    pub python: python::PythonOptions,
+    /// What the command line tells of its tensors, where its file does not.
+    pub tensors: Tensors,
 }
 
 impl LoadOptions {

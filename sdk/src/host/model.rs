@@ -12,7 +12,10 @@ use super::dispatch::{Chosen, Dispatch};
 use super::example;
 use super::method::{Task, signature_name};
 use crate::id::Ids;
-use crate::{BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, RepositoryVerb, Verb};
+use crate::{
+    Asked, BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, Question, Reply,
+    RepositoryVerb, Verb, Whole,
+};
 
 /// How a model is served.
 #[derive(Debug, Clone)]
@@ -170,6 +173,14 @@ impl ModelHost {
     async fn infer(&self, mut call: Call) -> Result<Payload, Error> {
         check_model(&call, &self.options.name)?;
         let Serving { model, version } = self.serving(&call.version)?;
+        if model.whole().is_some() {
+            return self.ask(model, &version, call).await;
+        }
+        if call.verb != Verb::Infer {
+            let message = format!("model `{}` does not {}; ask it to predict", call.model, call.verb.name());
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        let until = call.context.deadline;
         let (mut request, form) = call.take_request()?;
         let form = self.settle(form, &model.signature().platform);
         let chosen = chosen(model, &form, &mut request)?;
@@ -183,7 +194,7 @@ impl ModelHost {
         } else {
             signature.bind(&mut request)?
         };
-        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted()).await?;
+        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted(), until).await?;
         let outputs = task.finish(outputs)?;
         // V1 has no place for an id; to make one would be work for nobody.
         let id = if request.id.is_empty() && call.want != Face::V1 { self.ids.next() } else { request.id };
@@ -195,6 +206,33 @@ impl ModelHost {
             ..InferResponse::default()
         };
         Payload::of_response(call.want, response, form)
+    }
+
+    /// Asks a model that takes requests whole.
+    async fn ask(&self, model: Arc<dyn Model>, version: &str, call: Call) -> Result<Payload, Error> {
+        let (name, want) = (call.model.clone(), call.want);
+        let (question, form) = Question::of(call)?;
+        let id = match &question.asked {
+            Asked::Tensors(request) => request.id.clone(),
+            Asked::Json(_) => String::new(),
+        };
+        match self.dispatch.ask(model, question).await? {
+            Reply::Json(body) if want == Face::V1 => Ok(Payload { form, ..Payload::new(Face::V1, body) }),
+            Reply::Json(_) => Err(Error::new(
+                Code::Inference,
+                "the model answered JSON of the V1 protocol, where tensors were wanted",
+            )),
+            Reply::Tensors(mut response) => {
+                response.model_name = name;
+                if want != Face::V1 {
+                    version.clone_into(&mut response.model_version);
+                    if response.id.is_empty() {
+                        response.id = if id.is_empty() { self.ids.next() } else { id };
+                    }
+                }
+                Payload::of_response(want, response, form)
+            }
+        }
     }
 
     /// Settles what is for the model's framework to say about the answer's form.
@@ -214,7 +252,10 @@ impl ModelHost {
 
     fn status(&self) -> ModelStatus {
         let (version, state, reason) = match &**self.state.load() {
-            State::Ready(serving) => ((*serving.version).to_owned(), ModelState::Ready, String::new()),
+            State::Ready(serving) => match serving.model.health() {
+                Ok(()) => ((*serving.version).to_owned(), ModelState::Ready, String::new()),
+                Err(reason) => ((*serving.version).to_owned(), ModelState::Failed, reason),
+            },
             State::Loading => (String::new(), ModelState::Loading, "it is loading".to_owned()),
             State::Failed(reason) => (String::new(), ModelState::Failed, reason.clone()),
             State::Unloaded => (String::new(), ModelState::Unloaded, "unloaded".to_owned()),
@@ -257,7 +298,7 @@ fn chosen(model: Arc<dyn Model>, form: &Form, request: &mut InferRequest) -> Res
 }
 
 /// The body of a raw request, which was decoded to one element of `BYTES`.
-fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
+pub(super) fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
     match inputs.pop().map(|it| it.data) {
         Some(weir_proto::Data::Bytes(mut elements)) => elements.pop().unwrap_or_default(),
         Some(_) | None => bytes::Bytes::new(),
@@ -270,7 +311,12 @@ impl Handle for ModelHost {
     }
 
     fn verbs(&self) -> &[Verb] {
-        &[Verb::Infer]
+        match &**self.state.load() {
+            State::Ready(serving) if serving.model.whole().is_some_and(Whole::explains) => {
+                &[Verb::Infer, Verb::Explain]
+            }
+            _ => &[Verb::Infer],
+        }
     }
 
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Payload, Error>> {

@@ -8,7 +8,7 @@ use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::pmml::Pmml;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
-use weir_predictor::runtime::{LoadOptions, Runtime};
+use weir_predictor::runtime::{LoadError, LoadOptions, Runtime};
 use weir_proto::{Data, DataType, InferRequest, Tensor, TensorSpec};
 use weir_sdk::Model;
 
@@ -32,6 +32,51 @@ pub fn xgboost(data: &[u8]) -> bool {
 /// LightGBM files.
 pub fn lightgbm(data: &[u8]) -> bool {
     load(&Lightgbm, "bst", data)
+}
+
+/// What we read ourselves of ONNX models: no more classes and names than the bytes can hold.
+pub fn onnx_graph(data: &[u8]) -> bool {
+    let Ok(graph) = weir_predictor::runtime::onnx::graph::Graph::read(data) else { return false };
+    let classes: usize = graph.zipped.iter().map(|(_, classes)| classes.len()).sum();
+    assert!(classes + graph.zipped.len() + graph.unranked.len() <= data.len());
+    true
+}
+
+/// ONNX models on the interpreter that is built in: what it computes is whole and of the types that the file says.
+pub fn onnx(data: &[u8]) -> bool {
+    const MOST_ELEMENTS: usize = 1 << 14;
+    let Ok(model) = weir_predictor::runtime::onnx::embedded::read_bounded(data, MOST_ELEMENTS) else {
+        return false;
+    };
+    let signature = model.signature();
+    let size = |it: &i64| usize::try_from(*it).unwrap_or(2);
+    let specs = signature.inputs.iter().map(|it| (it, it.shape.iter().map(size).collect::<Vec<_>>()));
+    let specs: Vec<_> = specs.collect();
+    if specs.iter().any(|(_, it)| weir_proto::tensor::elements(it).is_none_or(|it| it > MOST_ELEMENTS)) {
+        return true;
+    }
+    for (value, text) in [(0, "a"), (1, "1"), (0xff, "\u{fffd}")] {
+        let inputs: Vec<Tensor> = specs
+            .iter()
+            .map(|(spec, shape)| {
+                let count = weir_proto::tensor::elements(shape).unwrap_or(0);
+                let data = match spec.datatype.size() {
+                    None => Data::Bytes(vec![Bytes::from_static(text.as_bytes()); count]),
+                    Some(_) if spec.datatype == DataType::Bool => Data::Bool(vec![value & 1; count].into()),
+                    Some(size) => Data::from_raw(spec.datatype, vec![value; count * size].into(), count, "")
+                        .expect("there are as many bytes as elements need"),
+                };
+                Tensor::new(spec.name.clone(), shape.clone(), data)
+            })
+            .collect();
+        let all: Vec<_> = (0..signature.outputs.len()).collect();
+        let Ok(outputs) = model.predict(&inputs, &all) else { continue };
+        assert_whole(&outputs);
+        for (output, spec) in outputs.iter().zip(&signature.outputs) {
+            assert_eq!(output.datatype(), spec.datatype, "output `{}`", spec.name);
+        }
+    }
+    true
 }
 
 /// What we read ourselves of TensorFlow's SavedModels: names in order, each once, and no more than the bytes can hold.
@@ -67,16 +112,28 @@ pub fn background(data: &[u8]) -> bool {
 
 /// Loads a model and asks it once: what its signature promises must hold.
 fn load(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> bool {
+    let Ok(model) = open(runtime, ending, data) else { return false };
+    ask(model.as_ref());
+    true
+}
+
+/// Loads a model out of a file that holds those bytes.
+///
+/// # Errors
+/// What the runtime says is wrong with it.
+pub fn open(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> Result<Box<dyn Model>, LoadError> {
     let file = scratch(ending, data);
     let loaded = runtime.load(&file, &LoadOptions::default());
     // Fails only when somebody else has removed it.
     let _ = std::fs::remove_file(file);
-    let Ok(model) = loaded else { return false };
-    predict(model.as_ref());
-    true
+    loaded
 }
 
-fn predict(model: &dyn Model) {
+/// Asks a model a few times for two rows.
+///
+/// # Panics
+/// When it does not keep what its signature promises.
+pub fn ask(model: &dyn Model) {
     let signature = model.signature();
     let width =
         |spec: &TensorSpec| spec.shape[1..].iter().map(|&it| it.unsigned_abs() as usize).product::<usize>();

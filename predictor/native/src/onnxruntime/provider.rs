@@ -33,15 +33,18 @@ impl Provider {
         // SAFETY: the caller's promise.
         let (outcome, said) = listening(|| unsafe { self.try_append(api, session) });
         outcome.map_err(|failure| {
-            // The reason, such as a library that is missing, is only said; the error tells that there is one.
-            let reasons: Vec<_> = said.iter().filter(|it| !failure.message.contains(*it)).cloned().collect();
-            let reasons =
-                if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
-            let title = self.title();
-            Failure {
-                code: failure.code,
-                message: format!("the {title} provider is not here: {}{reasons}", failure.message.trim()),
+            // The reason, such as a library that is missing, may only be said, and stands behind the place in the code.
+            let mut reasons = vec![reason(&failure.message)];
+            for text in said.iter().map(|it| reason(it)) {
+                if !reasons.iter().any(|it| it.contains(text)) {
+                    reasons.push(text);
+                }
             }
+            let mut message = format!("the {} provider is not here: {}", self.title(), reasons.join("; "));
+            if message.contains("not enabled in this build") {
+                message.push_str("; get one with it by `pip install onnxruntime-gpu`");
+            }
+            Failure { code: failure.code, message }
         })
     }
 
@@ -75,5 +78,22 @@ impl Provider {
             release(provider);
             outcome
         }
+    }
+}
+
+/// What a text of the library says behind its place in the library's code and its code's name.
+fn reason(text: &str) -> &str {
+    text.split_once(" : FAIL : ").map_or(text, |(_, reason)| reason).trim().trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_told_without_the_place_in_the_code() {
+        let text = "/src/bridge.cc:2043 Provider& Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so\n";
+        assert_eq!(reason(text), "Failed to load library x.so");
+        assert_eq!(reason("CUDA is not enabled"), "CUDA is not enabled");
     }
 }

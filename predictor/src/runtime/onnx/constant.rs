@@ -59,7 +59,7 @@ pub(super) fn read(
     let Some(kind) = datatype(told.kind) else {
         return Err(Fault::Unsupported {
             what: format!("constant `{}` of ONNX's element type {}", printable(&told.name), told.kind),
-            advice: "save the model with plain numbers, or install ONNX Runtime: pip install onnxruntime",
+            advice: "save the model with plain numbers",
         });
     };
     let data = if told.outside {

@@ -1,18 +1,26 @@
-//! ONNX models, computed by what this build has itself: an interpreter for classical models, and a library of Rust's for neural
-//! nets.
+//! ONNX models, computed by ONNX Runtime where its library is installed, and else by what this build has itself: an interpreter for
+//! classical models, and a library of Rust's for neural nets.
 
 mod constant;
+mod element;
 pub mod embedded;
+pub mod graph;
+mod ort;
 pub mod proto;
+mod providers;
 mod signature;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
+use weir_native::onnxruntime::WANTED;
 use weir_sdk::{Env, Model};
 
-use super::{LoadError, LoadOptions, Runtime};
+use super::{LoadError, LoadOptions, Runtime, search};
+
+pub(super) use self::ort::load_with;
+pub use self::providers::{Gpu, GpuFlags};
 
 /// What computes ONNX models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -38,11 +46,36 @@ impl Runtime for Onnx {
         &["onnx"]
     }
 
-    fn engine(&self, _env: &Env) -> Result<String, String> {
-        Ok("this build itself".to_owned())
+    fn engine(&self, env: &Env) -> Result<String, String> {
+        let found = WANTED.find(&search(env));
+        Ok(found.map_or_else(
+            |_| "this build itself".to_owned(),
+            |it| format!("ONNX Runtime at {}", it.display()),
+        ))
     }
 
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
-        embedded::load(path, options)
+        let providers = options.gpu.providers();
+        let missing = match options.onnx_engine {
+            Engine::Embedded if providers.is_empty() => Some("leave out --onnx_engine=embedded".to_owned()),
+            Engine::Embedded => {
+                let reason = "a GPU is asked for, which only ONNX Runtime computes on; leave out --onnx_engine=embedded";
+                return Err(LoadError::Engine { path: path.to_owned(), reason: reason.to_owned() });
+            }
+            Engine::Auto if providers.is_empty() => {
+                WANTED.find(&options.search()).err().map(|missing| missing.to_string())
+            }
+            Engine::Auto | Engine::Onnxruntime => None,
+        };
+        let Some(missing) = missing else { return load_with(path, options, &providers) };
+        embedded::load(path, options).map_err(|error| match error {
+            // ONNX Runtime would take it.
+            LoadError::Unsupported { path, what, advice } => LoadError::Unsupported {
+                path,
+                what,
+                advice: format!("{advice}, or let ONNX Runtime compute it: {missing}"),
+            },
+            other => other,
+        })
     }
 }

@@ -10,6 +10,9 @@ use super::super::Fault;
 use super::super::protobuf::{Fields, Value, packed, text};
 use super::constant;
 
+/// What may be made of a file: so many times its bytes, and a little that none needs more than.
+const TIMES: usize = 16;
+const ALLOWANCE: usize = 1 << 19;
 /// How deep graphs may lie in one another. A body of a loop within a branch is three deep.
 const DEEPEST: usize = 8;
 
@@ -151,7 +154,7 @@ pub fn datatype(number: u64) -> Option<DataType> {
 /// What is wrong with them, and where.
 pub fn read(bytes: &[u8], folder: Option<&Path>) -> Result<Model, Fault> {
     // What is made of bytes takes more room than they do: a name of one letter has a length, a place and a capacity.
-    let reader = Reader { folder, left: std::cell::Cell::new((1 << 24) + bytes.len().saturating_mul(40)) };
+    let reader = Reader { folder, left: std::cell::Cell::new(ALLOWANCE + bytes.len().saturating_mul(TIMES)) };
     let mut model = Model::default();
     let mut fields = Fields::of(bytes);
     let mut found = false;
@@ -184,8 +187,9 @@ impl Reader<'_> {
     /// Counts what is about to be kept.
     fn keep(&self, bytes: usize) -> Result<(), Fault> {
         let left = self.left.get().checked_sub(bytes);
-        let left =
-            left.ok_or_else(|| Fault::malformed("it would take over 40 times the memory of its bytes"))?;
+        let left = left.ok_or_else(|| {
+            Fault::malformed(format!("it would take over {TIMES} times the memory of its bytes"))
+        })?;
         self.left.set(left);
         Ok(())
     }
@@ -429,7 +433,7 @@ impl Reader<'_> {
 /// What is wrong with it.
 pub fn graph_of(function: &Function, attributes: &[Attribute]) -> Result<(Graph, Vec<(String, i64)>), Fault> {
     let message = &function.message;
-    let left = std::cell::Cell::new((1 << 16) + message.len().saturating_mul(40));
+    let left = std::cell::Cell::new((1 << 16) + message.len().saturating_mul(TIMES));
     let reader = Reader { folder: None, left };
     let (mut graph, mut opsets) = (Graph::default(), Vec::new());
     let port = |it: &[u8], what| reader.name(it, what).map(|name| Port { name, kind: Kind::Other });

@@ -1,12 +1,12 @@
 //! A SavedModel that answers: one session, under each of its signatures.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use weir_native::tensorflow::{Endpoint, Failure, Input, Session};
 use weir_sdk::{Batching, Code, Error, Model, Signature, Tensor, TensorSpec};
 
+use super::super::pace::Pace;
 use super::element;
 use super::saved_model::{MetaGraph, SignatureDef, TensorInfo};
 
@@ -27,8 +27,7 @@ struct Served {
     session: Arc<Session>,
     inputs: Vec<Endpoint>,
     outputs: Vec<Endpoint>,
-    /// Nanoseconds that a row took of late.
-    took: AtomicU64,
+    pace: Pace,
 }
 
 impl SavedModel {
@@ -87,8 +86,7 @@ impl Served {
             session: Arc::clone(session),
             inputs,
             outputs,
-            // Until it has been measured it does not run where bytes are moved.
-            took: AtomicU64::new(1_000_000),
+            pace: Pace::default(),
         })
     }
 }
@@ -145,24 +143,17 @@ impl Model for Served {
     }
 
     fn predict(&self, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>, Error> {
-        let started = Instant::now();
-        let rows = inputs.first().map_or(1, Tensor::rows).max(1);
+        let rows = inputs.first().map_or(1, Tensor::rows);
         let fed = inputs.iter().zip(&self.inputs);
         let fed: Vec<_> = fed.map(|(tensor, &end)| (end, input(tensor))).collect();
         let asked: Vec<Endpoint> = wanted.iter().map(|&at| self.outputs[at]).collect();
-        let answers = self.session.run(&fed, &asked).map_err(failed)?;
+        let answers = self.pace.time(rows, || self.session.run(&fed, &asked)).map_err(failed)?;
         let named = answers.into_iter().zip(wanted);
-        let outputs = named.map(|(it, &at)| element::take(&self.signature.outputs[at].name, it)).collect();
-        let took = started.elapsed().as_nanos() / rows as u128;
-        let before = self.took.load(Ordering::Relaxed);
-        let took = u64::try_from(took).unwrap_or(u64::MAX).min(1 << 40);
-        // An estimate: of two at once one may be lost.
-        self.took.store(before - before / 8 + took / 8, Ordering::Relaxed);
-        outputs
+        named.map(|(it, &at)| element::take(&self.signature.outputs[at].name, it)).collect()
     }
 
     fn cost(&self, rows: usize) -> Duration {
-        Duration::from_nanos(self.took.load(Ordering::Relaxed).saturating_mul(rows.max(1) as u64))
+        self.pace.of(rows)
     }
 
     fn batching(&self) -> Batching {

@@ -2,9 +2,7 @@
 
     python skl.py OUT    # writes to the folder OUT, which is called `onnx-VERSION`
 
-Beside a model's file `NAME.onnx` stands `NAME.answers`, a line a question: the model's name, a tab, and JSON of `inputs` and
-`outputs`, each a map from names to `{"datatype", "shape", "data"}`. Numbers are the hexadecimal digits of their bytes,
-little-endian, texts those of each element. A list of maps is told as the matrix of their values, in the order of the classes.
+Models and answers have the form that `library.py` tells of.
 """
 
 import json
@@ -255,8 +253,10 @@ def classes(model, output):
     return None
 
 
-def answers(name, model, questions):
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+def answers(model, questions):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     for inputs in questions:
         told = {}
         for port, value in zip(session.get_outputs(), session.run(None, inputs)):
@@ -264,7 +264,7 @@ def answers(name, model, questions):
                 keys = classes(model, port.name) or list(value[0])
                 value = np.array([[row[key] for key in keys] for row in value], dtype=np.float32)
             told[port.name] = tensor(value)
-        yield "{}\t{}\n".format(name, json.dumps({"inputs": {key: tensor(it) for key, it in inputs.items()}, "outputs": told}))
+        yield "\t{}\n".format(json.dumps({"inputs": {key: tensor(it) for key, it in inputs.items()}, "outputs": told}))
 
 
 def write(out, name, model, questions):
@@ -275,7 +275,7 @@ def write(out, name, model, questions):
             for it in [it for it in node.attribute if it.name == "locale"]:
                 node.attribute.remove(it)
             node.attribute.append(make_attribute("locale", "C.UTF-8"))
-    lines = list(answers(name, model, questions))
+    lines = list(answers(model, questions))
     (out / (name + ".onnx")).write_bytes(model.SerializeToString())
     (out / (name + ".answers")).write_text("".join(lines))
 

@@ -8,8 +8,7 @@ use super::super::constant::printable;
 use super::super::proto::{Attribute, Attributed, Graph, Node};
 
 /// What is said to whoever has a model that needs more than this build has.
-pub(super) const ADVICE: &str =
-    "install ONNX Runtime, which serves it: pip install onnxruntime; or export the model without it";
+pub(super) const ADVICE: &str = "export the model without it";
 
 /// What a node is built from.
 pub(super) struct Setting {

@@ -66,7 +66,7 @@ fn called(
     let outputs: Vec<usize> = (0..node.outputs.len()).collect();
     let run: Run = Box::new(move |args| {
         let inputs = (0..given).map(|at| args.get(at).map(Cow::Borrowed)).collect::<Outcome<Vec<_>>>()?;
-        program.run(inputs, &outputs)
+        program.run(inputs, &outputs, args.fuel)
     });
     Ok((run, Vec::new()))
 }
@@ -88,7 +88,7 @@ fn branch(node: &Node, setting: &mut Setting, workshop: &mut Workshop<'_>) -> Re
             (&no, first + yes_count..first + yes_count + no_count)
         };
         let inputs = range.map(|at| args.get(at).map(Cow::Borrowed)).collect::<Outcome<Vec<_>>>()?;
-        program.run(inputs, &outputs)
+        program.run(inputs, &outputs, args.fuel)
     });
     Ok((run, yes_takes.into_iter().chain(no_takes).collect()))
 }
@@ -133,7 +133,7 @@ fn looped(node: &Node, setting: &mut Setting, workshop: &mut Workshop<'_>) -> Re
             for at in first..first + count {
                 inputs.push(Cow::Borrowed(args.get(at)?));
             }
-            let mut made = body.run(inputs, &all)?.into_iter();
+            let mut made = body.run(inputs, &all, args.fuel)?.into_iter();
             goes_on = truth(&made.next().ok_or("its body says nothing")?)?;
             state.extend(made.by_ref().take(carried));
             collect(&mut parts, made, args.limit)?;
@@ -211,7 +211,7 @@ fn scan(node: &Node, setting: &mut Setting, workshop: &mut Workshop<'_>) -> Resu
             for at in first..first + count {
                 inputs.push(Cow::Borrowed(args.get(at)?));
             }
-            let mut made = body.run(inputs, &all)?.into_iter();
+            let mut made = body.run(inputs, &all, args.fuel)?.into_iter();
             state.extend(made.by_ref().take(carried));
             collect(&mut parts, made, args.limit)?;
         }

@@ -1,6 +1,7 @@
 //! A model that the interpreter computes.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use weir_sdk::{Batching, Code, Data, DataType, Error, Model, Signature, Tensor};
@@ -9,7 +10,7 @@ use super::super::super::Fault;
 use super::super::super::pace::Pace;
 use super::attributes::unsupported;
 use super::program::Program;
-use super::value::Trouble;
+use super::value::{FUEL, Trouble};
 
 /// A graph behind its signature.
 pub(super) struct Interpreted {
@@ -53,7 +54,8 @@ impl Interpreted {
         let mut inputs = Vec::new();
         for spec in &self.signature.inputs {
             let shape: Vec<usize> = spec.shape.iter().map(|&it| usize::try_from(it).unwrap_or(1)).collect();
-            let count = weir_sdk::proto::tensor::elements(&shape).filter(|&it| it <= MOST_NOUGHTS)?;
+            let count = weir_sdk::proto::tensor::elements(&shape)
+                .filter(|&it| it <= MOST_NOUGHTS.min(self.program.limit()))?;
             if spec.unranked {
                 return None;
             }
@@ -67,7 +69,7 @@ impl Interpreted {
     }
 
     fn compute(&self, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>, Trouble> {
-        self.program.run(inputs.iter().map(Cow::Borrowed).collect(), wanted)
+        self.program.run(inputs.iter().map(Cow::Borrowed).collect(), wanted, &Cell::new(FUEL))
     }
 }
 

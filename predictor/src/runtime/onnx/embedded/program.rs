@@ -1,6 +1,7 @@
 //! A graph made ready: its nodes as steps over numbered places, constants computed beforehand.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use weir_sdk::Tensor;
@@ -17,6 +18,8 @@ use super::value::{Args, Outcome, Run, Trouble};
 const MOST_NODES: usize = 1 << 17;
 /// The bytes of constants that are computed beforehand.
 const MOST_FOLDED: usize = 1 << 22;
+/// The nodes within a node of constants that are computed beforehand.
+const FOLD_FUEL: u64 = 1 << 12;
 
 /// A graph that can be computed, any number of times at once.
 pub(super) struct Program {
@@ -150,6 +153,11 @@ impl Program {
         self.inputs.len()
     }
 
+    /// The most elements that a tensor may have.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// How many outputs it has.
     pub(super) fn outputs(&self) -> usize {
         self.outputs.len()
@@ -159,7 +167,12 @@ impl Program {
     ///
     /// # Errors
     /// What a step refused, by the name of its node.
-    pub(super) fn run(&self, inputs: Vec<Cow<'_, Tensor>>, wanted: &[usize]) -> Outcome<Vec<Tensor>> {
+    pub(super) fn run(
+        &self,
+        inputs: Vec<Cow<'_, Tensor>>,
+        wanted: &[usize],
+        fuel: &Cell<u64>,
+    ) -> Outcome<Vec<Tensor>> {
         let mut values: Vec<Option<Cow<'_, Tensor>>> = vec![None; self.places];
         for (place, value) in &self.constants {
             values[*place] = Some(Cow::Borrowed(value));
@@ -169,7 +182,7 @@ impl Program {
         }
         let needed = wanted.iter().fold(0, |mask, &at| mask | bit(at));
         for step in self.steps.iter().filter(|it| it.needed & needed != 0) {
-            step.run(&mut values, self.limit)?;
+            step.run(&mut values, self.limit, fuel)?;
         }
         let mut outputs = Vec::with_capacity(wanted.len());
         for (index, &at) in wanted.iter().enumerate() {
@@ -242,7 +255,9 @@ impl Step {
         Ok(Some(Self { run: built, title, inputs: places, last, outputs, needed: 0 }))
     }
 
-    fn run<'v>(&self, values: &mut [Option<Cow<'v, Tensor>>], limit: usize) -> Outcome<()> {
+    fn run<'v>(&self, values: &mut [Option<Cow<'v, Tensor>>], limit: usize, fuel: &Cell<u64>) -> Outcome<()> {
+        let left = fuel.get().checked_sub(1).ok_or("its loops go on for too long")?;
+        fuel.set(left);
         // First what nobody else needs, then what is lent meanwhile.
         let mut args: Vec<Option<Cow<'_, Tensor>>> = Vec::with_capacity(self.inputs.len());
         let mut moved: Vec<Option<Cow<'v, Tensor>>> = Vec::with_capacity(self.inputs.len());
@@ -256,7 +271,7 @@ impl Step {
                 (None, None) => None,
             });
         }
-        let mut args = Args { values: args, limit };
+        let mut args = Args { values: args, limit, fuel };
         let outcome = (self.run)(&mut args);
         drop(args);
         let made = outcome.map_err(|trouble| match trouble {
@@ -293,7 +308,8 @@ fn fold(
     limit: usize,
 ) -> Result<Option<Vec<Tensor>>, Fault> {
     let values = places.iter().map(|it| it.and_then(|it| names.constants.get(&it)).map(Cow::Borrowed));
-    let mut args = Args { values: values.collect(), limit: limit.min(MOST_FOLDED) };
+    let fuel = Cell::new(FOLD_FUEL);
+    let mut args = Args { values: values.collect(), limit: limit.min(MOST_FOLDED), fuel: &fuel };
     let made = match run(&mut args) {
         Ok(made) => made,
         // It may be within a branch that is never taken.

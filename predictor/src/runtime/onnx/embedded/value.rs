@@ -1,6 +1,7 @@
 //! What operators take and give: tensors as everywhere, lent or owned, and the checks before something is made of them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use weir_sdk::{Data, DataType, Tensor};
 
@@ -43,7 +44,12 @@ pub(super) struct Args<'a> {
     pub(super) values: Vec<Option<Cow<'a, Tensor>>>,
     /// The most elements that a tensor may have.
     pub(super) limit: usize,
+    /// How many nodes may still be computed: a loop in a loop would never end.
+    pub(super) fuel: &'a Cell<u64>,
 }
+
+/// How many nodes a prediction may compute, all rounds of all loops together.
+pub(super) const FUEL: u64 = 1 << 26;
 
 impl Args<'_> {
     /// Returns an input.

@@ -1,7 +1,8 @@
-//! Predictions a second of a SavedModel through the server, over V1 and over gRPC, beside the same library called in a loop by
-//! as many threads as there are cores. Rounds alternate between them, and medians are shown.
+//! Predictions a second of a model that a framework's library computes, through the server, over V1 and over gRPC, beside the
+//! same library called in a loop by as many threads as there are cores. Rounds alternate between them, and medians are shown.
 //!
-//! `TENSORFLOW_LIBRARY=... cargo bench -p weir-tests --bench tensorflow -- FOLDER...`, the folders of versions.
+//! `TENSORFLOW_LIBRARY=... cargo bench -p weir-tests --bench library -- PATH...`, the folders of a SavedModel's versions or files
+//! such as `model.onnx` (with `ORT_DYLIB_PATH`).
 
 // A bench prints, and has nobody to hand an error to.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -44,8 +45,9 @@ async fn compare(folder: &str, rows: usize) {
     tokio::task::spawn_blocking(service.background.unwrap()).await.unwrap();
 
     let options = LoadOptions { env: Env::of_process(), ..LoadOptions::default() };
-    let version = Path::new(folder).read_dir().unwrap().map(|it| it.unwrap().path()).max().unwrap();
-    let model = weir_predictor::load(&version, None, &options).unwrap();
+    let path = Path::new(folder);
+    let versions = path.read_dir().ok().and_then(|it| it.map(|it| it.unwrap().path()).max());
+    let model = weir_predictor::load(versions.as_deref().unwrap_or(path), None, &options).unwrap();
     let input = input(&*model, rows);
     let v1 = v1_body(&input);
     let url = format!("http://{}/v1/models/m:predict", running.http);
