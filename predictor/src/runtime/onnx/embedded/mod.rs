@@ -2,6 +2,7 @@
 //! the crate rten.
 
 mod attributes;
+mod complete;
 mod control;
 mod ml;
 mod model;

@@ -15,7 +15,7 @@ use weir_sdk::{Batching, Code, Data, DataType, Error, Model, Signature, Tensor, 
 use super::super::super::pace::Pace;
 use super::super::proto::{self, Graph, Kind};
 use super::super::signature;
-use super::PLATFORM;
+use super::{PLATFORM, complete};
 
 /// A loaded net.
 struct Net {
@@ -97,6 +97,7 @@ pub(super) fn load(
         size += contents.len() as u64;
         options.external_data(&name, contents);
     }
+    let bytes = complete::completed(&bytes, &file.graph).unwrap_or(bytes);
     // What another's code makes of a broken file is not for us to tell.
     let model = catch_unwind(AssertUnwindSafe(|| options.load(bytes)))
         .map_err(|_| "rten stopped while reading it".to_owned())?

@@ -82,36 +82,34 @@ fn along(it: &Tensor, gone: &[usize], keeps: bool, way: Way) -> Outcome<Tensor> 
     let own = strides(&it.shape);
     let data = numbers!(&it.data, values => {
         if ordered {
-            wrap(each(values, count, length, way)?)
+            wrap(each(values, count, length, way))
         } else {
             let sizes: Vec<usize> = order.iter().map(|&at| it.shape[at]).collect();
             let steps: Vec<usize> = order.iter().map(|&at| own[at]).collect();
-            wrap(each(&strided(values, &sizes, &steps, 0), count, length, way)?)
+            wrap(each(&strided(values, &sizes, &steps, 0), count, length, way))
         }
     });
     Ok(tensor(shape, data))
 }
 
-fn each<T: Number + Wrap>(values: &[T], count: usize, length: usize, way: Way) -> Outcome<Vec<T>> {
-    if length == 0 && matches!(way, Way::Most | Way::Least | Way::Mean) {
-        return Err("it makes one number of none".into());
-    }
+fn each<T: Number + Wrap>(values: &[T], count: usize, length: usize, way: Way) -> Vec<T> {
     if length == 0 {
-        return Ok(vec![one(&[], way); count]);
+        return vec![one(&[], way); count];
     }
-    Ok(values.chunks_exact(length).map(|it| one(it, way)).collect())
+    values.chunks_exact(length).map(|it| one(it, way)).collect()
 }
 
 fn one<T: Number>(values: &[T], way: Way) -> T {
     let doubles = || values.iter().map(|it| it.double());
     match way {
         Way::Sum => values.iter().fold(T::ZERO, |sum, &it| sum.add(it)),
+        Way::Mean if T::WHOLE && values.is_empty() => T::ZERO,
         Way::Mean if T::WHOLE => {
             values.iter().fold(T::ZERO, |sum, &it| sum.add(it)).divide(T::of_double(values.len() as f64))
         }
         Way::Mean => T::of_double(doubles().sum::<f64>() / values.len() as f64),
-        Way::Most => values.iter().copied().reduce(T::greatest).unwrap_or(T::ZERO),
-        Way::Least => values.iter().copied().reduce(T::least).unwrap_or(T::ZERO),
+        Way::Most => values.iter().copied().reduce(T::greatest).unwrap_or(T::of_double(f64::NEG_INFINITY)),
+        Way::Least => values.iter().copied().reduce(T::least).unwrap_or(T::of_double(f64::INFINITY)),
         Way::Product => values.iter().fold(T::of_double(1.0), |product, &it| product.multiply(it)),
         Way::Magnitudes => T::of_double(doubles().map(f64::abs).sum()),
         Way::Euclidean => T::of_double(doubles().map(|it| it * it).sum::<f64>().sqrt()),
