@@ -481,9 +481,34 @@ def graphs():
     yield case
 
 
+class Map:
+    """A map goes in elsewhere; here it comes as the row of its values."""
+
+    def __init__(self):
+        words = ["b", "a", "c"]
+        node = helper.make_node("DictVectorizer", ["x0"], ["y0"], name="it", domain=ML, string_vocabulary=words)
+        value = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+        given = helper.make_value_info("x0", helper.make_map_type_proto(TensorProto.STRING, value))
+        made = helper.make_tensor_value_info("y0", TensorProto.FLOAT, [None, 3])
+        opsets = [helper.make_opsetid("", 18), helper.make_opsetid(ML, 3)]
+        self.name = "DictVectorizer"
+        self.model = helper.make_model(helper.make_graph([node], "g", [given], [made]), opset_imports=opsets, ir_version=8)
+
+    def line(self):
+        session = ort.InferenceSession(self.model.SerializeToString(), providers=["CPUExecutionProvider"])
+        answer, = session.run(None, {"x0": {"a": 1.5, "c": -2.0}})
+        row = np.array([[0.0, 1.5, -2.0]], dtype=np.float32)
+        sides = {"model": self.model.SerializeToString().hex(), "inputs": {"x0": tensor(row)}, "outputs": {"y0": tensor(answer.reshape(1, -1))}}
+        return "{}\t{}\n".format(self.name, json.dumps(sides))
+
+
+def maps():
+    yield Map()
+
+
 def main():
     lines = []
-    for family in (plain, shapes, numbers, words, prepared, models, trees, graphs):
+    for family in (plain, shapes, numbers, words, prepared, models, trees, graphs, maps):
         for case in family():
             try:
                 lines.append(case.line())
