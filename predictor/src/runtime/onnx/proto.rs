@@ -283,6 +283,7 @@ impl Reader<'_> {
         let mut kind = 0;
         let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         let mut value = None;
+        let mut shared = Bytes::new();
         each(message, |field, it| {
             match (field, it) {
                 (1, Value::Bytes(it)) => name = self.name(it, "an attribute's name")?,
@@ -308,7 +309,14 @@ impl Reader<'_> {
                         self.push(&mut ints, it.map_err(Fault::malformed)?.cast_signed())?;
                     }
                 }
-                (9, Value::Bytes(it)) => self.push(&mut texts, self.bytes(it)?)?,
+                (9, Value::Bytes(it)) => {
+                    // A list may have a text for each node of a forest: they share one copy.
+                    if shared.is_empty() {
+                        shared = self.bytes(message)?;
+                    }
+                    let start = it.as_ptr().addr() - message.as_ptr().addr();
+                    self.push(&mut texts, shared.slice(start..start + it.len()))?;
+                }
                 (21, Value::Bytes(it)) if !it.is_empty() => {
                     value = Some(Attributed::Reference(self.name(it, "an attribute's name")?));
                 }

@@ -73,6 +73,7 @@ fn read(
     let unknown = unknown(&model);
     let length = bytes.len() as u64;
     if unknown.is_empty() && (!net::fits(&model.graph) || weight(&model.graph) < SMALL) {
+        drop(bytes);
         return interpreted(model, limit, length);
     }
     if unknown.is_empty() {

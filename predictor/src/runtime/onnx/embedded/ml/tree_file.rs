@@ -1,8 +1,6 @@
 //! Trees as the attributes of `TreeEnsembleClassifier`, `TreeEnsembleRegressor` and `TreeEnsemble` write them, checked to be trees,
 //! and laid out for walking.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use weir_sdk::Tensor;
 
@@ -30,8 +28,8 @@ pub(super) struct Written {
     pub(super) feature: u32,
     pub(super) threshold: f64,
     pub(super) nan_yes: bool,
-    pub(super) yes: usize,
-    pub(super) no: usize,
+    pub(super) yes: u32,
+    pub(super) no: u32,
 }
 
 /// What a leaf adds to a target.
@@ -44,12 +42,75 @@ pub(super) struct Weight {
 /// Trees as they are written.
 pub(super) struct File {
     pub(super) nodes: Vec<Written>,
-    pub(super) roots: Vec<usize>,
-    /// For each node the weights it adds as a leaf.
-    pub(super) weights: Vec<Vec<Weight>>,
+    pub(super) roots: Vec<u32>,
+    /// What leaves add.
+    pub(super) weights: Weights,
     pub(super) base: Vec<f64>,
     /// Numbers were written as doubles.
     pub(super) doubles: bool,
+}
+
+/// What leaves add: those of a node lie together.
+#[derive(Default)]
+pub(super) struct Weights {
+    /// For each node where its own begin; one more for the end.
+    starts: Vec<u32>,
+    list: Vec<Weight>,
+}
+
+impl Weights {
+    /// Sorts weights by their nodes; those of one stay in their order.
+    fn sorted(nodes: &[u32], weights: &[Weight], count: usize) -> Self {
+        let mut starts = vec![0_u32; count + 1];
+        nodes.iter().for_each(|&at| starts[at as usize + 1] += 1);
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut next = starts.clone();
+        let mut list = vec![Weight { target: 0, value: 0.0 }; weights.len()];
+        for (&at, &weight) in nodes.iter().zip(weights) {
+            list[next[at as usize] as usize] = weight;
+            next[at as usize] += 1;
+        }
+        Self { starts, list }
+    }
+
+    fn of(&self, node: usize) -> &[Weight] {
+        &self.list[self.starts[node] as usize..self.starts[node + 1] as usize]
+    }
+
+    pub(super) fn all(&self) -> &[Weight] {
+        &self.list
+    }
+}
+
+/// The places of nodes by tree and number, in order of both.
+struct Places<'a> {
+    trees: &'a [i64],
+    ids: &'a [i64],
+    order: Vec<u32>,
+}
+
+impl<'a> Places<'a> {
+    fn new(trees: &'a [i64], ids: &'a [i64]) -> Result<Self, Fault> {
+        let count = u32::try_from(trees.len()).map_err(|_| Fault::malformed("it has too many nodes"))?;
+        let mut order: Vec<u32> = (0..count).collect();
+        let key = |at: u32| (trees[at as usize], ids[at as usize]);
+        // Writers have them in order.
+        order.sort_by_key(|&at| key(at));
+        if let Some(pair) = order.windows(2).find(|pair| key(pair[0]) == key(pair[1])) {
+            let (tree, id) = key(pair[0]);
+            return Err(Fault::malformed(format!("node {id} of tree {tree} is there twice")));
+        }
+        Ok(Self { trees, ids, order })
+    }
+
+    fn find(&self, tree: i64, id: i64) -> Result<u32, Fault> {
+        let key = |at: &u32| (self.trees[*at as usize], self.ids[*at as usize]);
+        let found = self.order.binary_search_by_key(&(tree, id), key);
+        let at = found.map_err(|_| Fault::malformed(format!("tree {tree} has no node {id}")))?;
+        Ok(self.order[at])
+    }
 }
 
 /// Trees laid out, and what their leaves add.
@@ -98,21 +159,13 @@ impl File {
                 "its lists of nodes have the lengths {count} and {lengths:?}"
             )));
         }
-        let mut places = HashMap::with_capacity(count);
-        for (at, key) in trees.iter().copied().zip(ids.iter().copied()).enumerate() {
-            if places.insert(key, at).is_some() {
-                return Err(Fault::malformed(format!("node {} of tree {} is there twice", key.1, key.0)));
-            }
-        }
+        let places = Places::new(&trees, &ids)?;
         let mut nodes = Vec::with_capacity(count);
         for at in 0..count {
             let mode = mode(&modes[at])?;
-            let child = |id: i64| -> Result<usize, Fault> {
-                if mode == Mode::Leaf {
-                    return Ok(at);
-                }
-                let found = places.get(&(trees[at], id)).copied();
-                found.ok_or_else(|| Fault::malformed(format!("tree {} has no node {id}", trees[at])))
+            let child = |id: i64| match mode {
+                Mode::Leaf => Ok(at as u32),
+                _ => places.find(trees[at], id),
             };
             nodes.push(Written {
                 mode,
@@ -123,7 +176,8 @@ impl File {
                 no: child(no[at])?,
             });
         }
-        let roots = (0..count).filter(|&at| at == 0 || trees[at] != trees[at - 1]).collect();
+        let roots = (0..count).filter(|&at| at == 0 || trees[at] != trees[at - 1]);
+        let roots = roots.map(|at| at as u32).collect();
         let weights = leaf_weights(setting, kind, targets, &places, &mut doubles)?;
         let base = numbers(setting, "base_values", &mut doubles)?;
         Ok(Self { nodes, roots, weights, base, doubles })
@@ -146,7 +200,7 @@ impl File {
             let mut depth = 0;
             let first = laid.forest.nodes.len() as u32;
             // What is yet to be laid: a node, its depth, and the place that is to lead to it.
-            let mut open = vec![(root, 0_u32, None)];
+            let mut open = vec![(root as usize, 0_u32, None)];
             while let Some((at, level, from)) = open.pop() {
                 if std::mem::replace(&mut reached[at], true) {
                     return Err(Fault::malformed("a node of its trees is reached by two ways"));
@@ -160,16 +214,16 @@ impl File {
                 let written = &self.nodes[at];
                 let (node, swapped) = self.node(at, written, place);
                 laid.forest.nodes.push(node);
-                laid.weights.extend(self.weights[at].iter().map(|it| (it.target, T::of_double(it.value))));
+                laid.weights.extend(self.weights.of(at).iter().map(|it| (it.target, T::of_double(it.value))));
                 laid.spans.push(laid.weights.len() as u32);
                 if written.mode != Mode::Leaf {
                     laid.forest.features = laid.forest.features.max(written.feature as usize + 1);
                     laid.forest.equal |= node.feature & EQUAL != 0;
                     let (yes, no) =
                         if swapped { (written.no, written.yes) } else { (written.yes, written.no) };
-                    open.push((yes, level + 1, Some((place, 1_u32))));
+                    open.push((yes as usize, level + 1, Some((place, 1_u32))));
                     // It comes next, right behind its parent.
-                    open.push((no, level + 1, Some((place, 0))));
+                    open.push((no as usize, level + 1, Some((place, 0))));
                 }
             }
             laid.forest.trees.push(Tree { root: first, depth });
@@ -182,7 +236,7 @@ impl File {
         let threshold = T::of_double(it.threshold);
         let (threshold, flag, swapped) = match it.mode {
             Mode::Leaf => {
-                let value = self.weights[at].first().map_or(0.0, |it| it.value);
+                let value = self.weights.of(at).first().map_or(0.0, |it| it.value);
                 return (Node { threshold: T::of_double(value), feature: 0, next: [place; 2] }, false);
             }
             Mode::AtMost => (threshold, 0, false),
@@ -226,9 +280,9 @@ fn leaf_weights(
     setting: &mut Setting,
     kind: &str,
     targets: usize,
-    places: &HashMap<(i64, i64), usize>,
+    places: &Places<'_>,
     doubles: &mut bool,
-) -> Result<Vec<Vec<Weight>>, Fault> {
+) -> Result<Weights, Fault> {
     let trees = setting.ints(&format!("{kind}_treeids"))?;
     let nodes = setting.ints(&format!("{kind}_nodeids"))?;
     let ids = setting.ints(&format!("{kind}_ids"))?;
@@ -236,14 +290,13 @@ fn leaf_weights(
     if [nodes.len(), ids.len(), values.len()].iter().any(|&it| it != trees.len()) {
         return Err(Fault::malformed("its lists of leaves differ in their lengths"));
     }
-    let mut weights = vec![Vec::new(); places.len()];
+    let mut leaves = Vec::with_capacity(trees.len());
+    let mut weights = Vec::with_capacity(trees.len());
     for at in 0..trees.len() {
-        let found = places.get(&(trees[at], nodes[at]));
-        let place = *found
-            .ok_or_else(|| Fault::malformed(format!("tree {} has no leaf {}", trees[at], nodes[at])))?;
-        weights[place].push(Weight { target: target(ids[at], targets)?, value: values[at] });
+        leaves.push(places.find(trees[at], nodes[at])?);
+        weights.push(Weight { target: target(ids[at], targets)?, value: values[at] });
     }
-    Ok(weights)
+    Ok(Weights::sorted(&leaves, &weights, places.order.len()))
 }
 
 pub(super) fn target(id: i64, targets: usize) -> Result<u32, Fault> {
@@ -282,7 +335,7 @@ impl File {
                 "its lists of nodes have the lengths {count} and {lengths:?}"
             )));
         }
-        let mut builder = Fifth { nodes: Vec::new(), weights: Vec::new() };
+        let mut builder = Fifth::default();
         let mut sets = members.split(|it| it.is_nan());
         let mut leaves = Vec::with_capacity(values.len());
         for (&id, &value) in ids.iter().zip(&values) {
@@ -295,10 +348,9 @@ impl File {
                 feature: feature(features[at])?,
                 threshold: splits[at],
                 nan_yes: missing.get(at).is_some_and(|&it| it != 0),
-                yes: at,
-                no: at,
+                yes: at as u32,
+                no: at as u32,
             });
-            builder.weights.push(Vec::new());
         }
         for at in 0..count {
             let yes = builder.child(yes[at], yes_leaf[at] != 0, count, &leaves)?;
@@ -309,10 +361,17 @@ impl File {
                 builder.members(at, sets.next().unwrap_or_default())?;
             }
         }
-        let roots = roots.iter().map(|&it| usize::try_from(it).ok().filter(|&it| it < count));
+        let roots = roots.iter().map(|&it| u32::try_from(it).ok().filter(|&it| (it as usize) < count));
         let roots =
             roots.collect::<Option<Vec<_>>>().ok_or_else(|| Fault::malformed("its roots are no nodes"))?;
-        Ok(Self { nodes: builder.nodes, roots, weights: builder.weights, base: Vec::new(), doubles })
+        let length = builder.nodes.len();
+        Ok(Self {
+            nodes: builder.nodes,
+            roots,
+            weights: Weights::sorted(&builder.leaves, &builder.weights, length),
+            base: Vec::new(),
+            doubles,
+        })
     }
 }
 
@@ -332,14 +391,17 @@ fn mode_of_number(number: i64) -> Result<Mode, Fault> {
 }
 
 /// Nodes of version 5 while their leaves become nodes as well.
+#[derive(Default)]
 struct Fifth {
     nodes: Vec<Written>,
-    weights: Vec<Vec<Weight>>,
+    /// The nodes that are leaves, and what each adds.
+    leaves: Vec<u32>,
+    weights: Vec<Weight>,
 }
 
 impl Fifth {
-    fn leaf(&mut self, weight: Weight) -> usize {
-        let at = self.nodes.len();
+    fn leaf(&mut self, weight: Weight) -> u32 {
+        let at = self.nodes.len() as u32;
         self.nodes.push(Written {
             mode: Mode::Leaf,
             feature: 0,
@@ -348,17 +410,18 @@ impl Fifth {
             yes: at,
             no: at,
         });
-        self.weights.push(vec![weight]);
+        self.leaves.push(at);
+        self.weights.push(weight);
         at
     }
 
-    fn child(&mut self, id: i64, is_leaf: bool, count: usize, leaves: &[Weight]) -> Result<usize, Fault> {
-        let at = usize::try_from(id).ok();
+    fn child(&mut self, id: i64, is_leaf: bool, count: usize, leaves: &[Weight]) -> Result<u32, Fault> {
+        let at = u32::try_from(id).ok();
         // Each side gets a leaf of its own: a tree of one leaf names it on both sides.
         let found = if is_leaf {
-            at.and_then(|at| leaves.get(at)).map(|&it| self.leaf(it))
+            at.and_then(|at| leaves.get(at as usize)).map(|&it| self.leaf(it))
         } else {
-            at.filter(|&at| at < count)
+            at.filter(|&at| (at as usize) < count)
         };
         found.ok_or_else(|| Fault::malformed(format!("a node leads to {id}, which is not there")))
     }
@@ -370,20 +433,19 @@ impl Fifth {
             return Err(Fault::malformed("a test of membership has no members"));
         };
         self.nodes[at].threshold = first;
-        if !others.is_empty() && self.nodes[yes].mode != Mode::Leaf {
-            // What they share may be reached from one of them only.
-            return Err(unsupported("a test of membership that leads to more tests"));
-        }
+        // Leaves are added in the order of their nodes.
+        let shared = self.leaves.binary_search(&yes).ok().map(|it| self.weights[it]);
         let mut last = at;
         for &member in others {
-            let copy = self.leaf(self.weights[yes][0]);
+            // What they share may be reached from one of them only.
+            let shared =
+                shared.ok_or_else(|| unsupported("a test of membership that leads to more tests"))?;
+            let copy = self.leaf(shared);
             let next = self.nodes.len();
             self.nodes.push(Written { threshold: member, yes: copy, no, ..self.nodes[at] });
-            self.weights.push(Vec::new());
-            self.nodes[last].no = next;
+            self.nodes[last].no = next as u32;
             last = next;
         }
-        self.nodes[last].no = no;
         Ok(())
     }
 }

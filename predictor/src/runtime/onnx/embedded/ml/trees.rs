@@ -207,8 +207,8 @@ pub(in super::super) fn classifier(setting: &mut Setting) -> Result<Run, Fault> 
     if file.base.len() > classes {
         return Err(Fault::malformed(format!("{} base values for {classes} classes", file.base.len())));
     }
-    let mut targets: Vec<u32> = file.weights.iter().flatten().map(|it| it.target).collect();
-    let positive = file.weights.iter().flatten().all(|it| it.value >= 0.0);
+    let mut targets: Vec<u32> = file.weights.all().iter().map(|it| it.target).collect();
+    let positive = file.weights.all().iter().all(|it| it.value >= 0.0);
     targets.sort_unstable();
     targets.dedup();
     let rule = Rule { binary: classes == 2 && targets.len() == 1, positive, classes };
