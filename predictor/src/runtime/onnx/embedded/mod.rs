@@ -30,7 +30,9 @@ const PLATFORM: &str = "weir_onnx";
 /// The most elements that a tensor may have, within a graph as at its ends: two gigabytes of singles.
 const MOST_ELEMENTS: usize = 1 << 29;
 /// From so many numbers of constants on, a graph that both can compute is a neural net.
-const SMALL: usize = 1 << 16;
+const SMALL: usize = 1 << 20;
+/// From so many numbers of constants on, several rows together cost less than each alone.
+const WEIGHTY: usize = 1 << 14;
 
 /// Loads a model file, and what it keeps in files beside it.
 ///
@@ -94,7 +96,9 @@ fn read(
 
 fn interpreted(model: proto::Model, limit: usize, bytes: u64) -> Result<Box<dyn Model>, Fault> {
     let signature = signature::of(&model.graph, PLATFORM)?;
-    let batching = signature::batching(&model.graph, &signature, Batching::Even);
+    // What is mostly a product of matrices is cheaper for several rows, as a net is.
+    let together = if weight(&model.graph) >= WEIGHTY { Batching::Gains } else { Batching::Even };
+    let batching = signature::batching(&model.graph, &signature, together);
     let mut workshop =
         Workshop { opsets: &model.opsets, limit, nodes: 0, functions: &model.functions, depth: 0 };
     let (program, captured) = Program::new(model.graph, &mut workshop)?;

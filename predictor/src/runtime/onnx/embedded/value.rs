@@ -123,8 +123,13 @@ macro_rules! same {
 }
 pub(super) use same;
 
+/// The elements at these places, which the caller has checked.
+pub(super) fn at_places<T: Clone>(values: &[T], places: impl Iterator<Item = usize>) -> Vec<T> {
+    places.map(|at| values[at].clone()).collect()
+}
+
 /// Makes new elements out of those of several tensors of one type. The expression sees a list of slices and gives a vector.
-pub(super) fn same_of_all<F: Join>(all: &[&Data], join: F) -> Outcome<Data> {
+pub(super) fn same_of_all(all: &[&Data], join: &impl Join) -> Outcome<Data> {
     macro_rules! joined {
         ($($variant:ident)*) => {
             match all.first() {

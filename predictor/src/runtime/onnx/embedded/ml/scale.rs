@@ -9,7 +9,9 @@ use super::super::super::super::Fault;
 use super::super::attributes::{Setting, unsupported};
 use super::super::plain::binary::{Wrap, wrap};
 use super::super::plain::order::index;
-use super::super::value::{Outcome, Run, as_integers, as_singles, matrix, same, singles, tensor, unserved};
+use super::super::value::{
+    Outcome, Run, as_integers, as_singles, at_places, matrix, same, singles, tensor, unserved,
+};
 
 pub(in super::super) fn scaler(setting: &mut Setting) -> Result<Run, Fault> {
     let (offsets, scales) = (setting.floats("offset")?, setting.floats("scale")?);
@@ -122,10 +124,9 @@ pub(in super::super) fn extractor(_: &mut Setting) -> Result<Run, Fault> {
             *last = places.len();
         }
         args.allow(&shape)?;
-        let data = same!(&it.data, values => {
-            let rows = values.chunks_exact(width.max(1));
-            rows.flat_map(|row| places.iter().map(|&at| row[at].clone())).collect::<Vec<_>>()
-        });
+        let starts = (0..it.data.len()).step_by(width.max(1));
+        let chosen: Vec<usize> = starts.flat_map(|start| places.iter().map(move |&at| start + at)).collect();
+        let data = same!(&it.data, values => at_places(values, chosen.iter().copied()));
         Ok(vec![tensor(shape, data)])
     }))
 }

@@ -5,7 +5,7 @@ use weir_sdk::{Data, Tensor};
 use super::super::super::super::Fault;
 use super::super::attributes::Setting;
 use super::super::value::{
-    Args, Join, Outcome, Run, as_doubles, as_integers, axis, integers, same, same_of_all, tensor,
+    Args, Join, Outcome, Run, as_doubles, as_integers, at_places, axis, integers, same, same_of_all, tensor,
 };
 use super::binary::together;
 use super::order::{index, lanes};
@@ -66,7 +66,7 @@ pub(in super::super) fn gather_elements(setting: &mut Setting) -> Result<Run, Fa
             sizes.zip(&steps).map(|(at, step)| at * step).sum()
         };
         let places: Vec<usize> = places.iter().enumerate().map(place).collect();
-        let data = same!(&it.data, values => places.iter().map(|&at| values[at].clone()).collect::<Vec<_>>());
+        let data = same!(&it.data, values => at_places(values, places.iter().copied()));
         Ok(vec![tensor(indices.shape.clone(), data)])
     }))
 }
@@ -146,7 +146,7 @@ pub(in super::super) fn by_truth(_: &mut Setting) -> Result<Run, Fault> {
             &spread_truths
         };
         let Data::Bool(truths) = &truths.data else { return Err("it chooses by truths".into()) };
-        let data = same_of_all(&[&yes.data, &no.data], Chosen { truths })?;
+        let data = same_of_all(&[&yes.data, &no.data], &Chosen { truths })?;
         Ok(vec![tensor(shape, data)])
     }))
 }
@@ -164,18 +164,16 @@ pub(in super::super) fn one_hot(setting: &mut Setting) -> Result<Run, Fault> {
         shape.insert(at, depth);
         let count = args.allow(&shape)?;
         let after: usize = shape[at + 1..].iter().product();
-        let hot = as_doubles(indices)?;
-        let data = same!(&values.data, values => {
-            let mut made = vec![values[0].clone(); count];
-            for (place, &it) in hot.iter().enumerate() {
-                let it = if it < 0.0 { it + depth as f64 } else { it };
-                if it >= 0.0 && it < depth as f64 {
-                    let (outer, inner) = (place / after, place % after);
-                    made[(outer * depth + it as usize) * after + inner] = values[1].clone();
-                }
+        // Of each element which of the two values it is.
+        let mut which = vec![0_usize; count];
+        for (place, &it) in as_doubles(indices)?.iter().enumerate() {
+            let it = if it < 0.0 { it + depth as f64 } else { it };
+            if it >= 0.0 && it < depth as f64 {
+                let (outer, inner) = (place / after, place % after);
+                which[(outer * depth + it as usize) * after + inner] = 1;
             }
-            made
-        });
+        }
+        let data = same!(&values.data, values => at_places(values, which.iter().copied()));
         Ok(vec![tensor(shape, data)])
     }))
 }
@@ -251,7 +249,7 @@ pub(in super::super) fn scatter_nd(setting: &mut Setting) -> Result<Run, Fault> 
             starts.push(start * after);
         }
         let placed = Placed { starts, length: after };
-        let data = same_of_all(&[&it.data, &updates.data], placed)?;
+        let data = same_of_all(&[&it.data, &updates.data], &placed)?;
         Ok(vec![tensor(it.shape.clone(), data)])
     }))
 }
@@ -281,7 +279,7 @@ pub(in super::super) fn scatter_elements(setting: &mut Setting) -> Result<Run, F
             });
             starts.push(sizes.sum());
         }
-        let data = same_of_all(&[&it.data, &updates.data], Placed { starts, length: 1 })?;
+        let data = same_of_all(&[&it.data, &updates.data], &Placed { starts, length: 1 })?;
         Ok(vec![tensor(it.shape.clone(), data)])
     }))
 }

@@ -6,7 +6,8 @@ use super::super::super::super::Fault;
 use super::super::super::proto::datatype;
 use super::super::attributes::{Setting, unsupported};
 use super::super::value::{
-    Args, Join, Outcome, Run, as_doubles, as_integers, axis, integers, same, same_of_all, tensor, unserved,
+    Args, Join, Outcome, Run, as_doubles, as_integers, at_places, axis, integers, same, same_of_all, tensor,
+    unserved,
 };
 use super::cast;
 
@@ -39,7 +40,7 @@ fn filled(it: &Tensor, shape: Vec<usize>, count: usize) -> Outcome<Tensor> {
     if it.data.is_empty() {
         return Err("it has no value to fill with".into());
     }
-    let data = same!(&it.data, values => vec![values[0].clone(); count]);
+    let data = same!(&it.data, values => at_places(values, std::iter::repeat_n(0, count)));
     Ok(tensor(shape, data))
 }
 
@@ -88,7 +89,7 @@ fn reshaped(it: &Tensor, wanted: &[i64], keep_noughts: bool) -> Outcome<Vec<usiz
     }
     let known = shape.iter().try_fold(1_usize, |all, &it| all.checked_mul(it)).ok_or_else(refused)?;
     if let Some(at) = open {
-        shape[at] = if known == 0 { 0 } else { it.data.len() / known };
+        shape[at] = it.data.len().checked_div(known).unwrap_or(0);
     }
     let fits = weir_sdk::proto::tensor::elements(&shape) == Some(it.data.len());
     if fits && shape.len() <= weir_sdk::proto::tensor::MAX_RANK { Ok(shape) } else { Err(refused().into()) }
@@ -295,7 +296,7 @@ pub(in super::super) fn joined(all: &[&Tensor], along: i64, limit: usize) -> Out
     let times: usize = shape[..at].iter().product();
     let lengths = all.iter().map(|it| it.shape[at..].iter().product()).collect();
     let data: Vec<&Data> = all.iter().map(|it| &it.data).collect();
-    Ok(tensor(shape, same_of_all(&data, Blocks { lengths, times })?))
+    Ok(tensor(shape, same_of_all(&data, &Blocks { lengths, times })?))
 }
 
 pub(in super::super) fn split(setting: &mut Setting) -> Result<Run, Fault> {
