@@ -21,6 +21,7 @@ mod limits;
 mod memory;
 mod mistakes;
 mod mutations;
+mod onnx;
 mod onnxruntime;
 mod openapi;
 mod pmml;

@@ -42,6 +42,43 @@ pub fn onnx_graph(data: &[u8]) -> bool {
     true
 }
 
+/// ONNX models on the interpreter that is built in: what it computes is whole and of the types that the file says.
+pub fn onnx(data: &[u8]) -> bool {
+    const MOST_ELEMENTS: usize = 1 << 14;
+    let Ok(model) = weir_predictor::runtime::onnx::embedded::read_bounded(data, MOST_ELEMENTS) else {
+        return false;
+    };
+    let signature = model.signature();
+    let size = |it: &i64| usize::try_from(*it).unwrap_or(2);
+    let specs = signature.inputs.iter().map(|it| (it, it.shape.iter().map(size).collect::<Vec<_>>()));
+    let specs: Vec<_> = specs.collect();
+    if specs.iter().any(|(_, it)| weir_proto::tensor::elements(it).is_none_or(|it| it > MOST_ELEMENTS)) {
+        return true;
+    }
+    for (value, text) in [(0, "a"), (1, "1"), (0xff, "\u{fffd}")] {
+        let inputs: Vec<Tensor> = specs
+            .iter()
+            .map(|(spec, shape)| {
+                let count = weir_proto::tensor::elements(shape).unwrap_or(0);
+                let data = match spec.datatype.size() {
+                    None => Data::Bytes(vec![Bytes::from_static(text.as_bytes()); count]),
+                    Some(_) if spec.datatype == DataType::Bool => Data::Bool(vec![value & 1; count].into()),
+                    Some(size) => Data::from_raw(spec.datatype, vec![value; count * size].into(), count, "")
+                        .expect("there are as many bytes as elements need"),
+                };
+                Tensor::new(spec.name.clone(), shape.clone(), data)
+            })
+            .collect();
+        let all: Vec<_> = (0..signature.outputs.len()).collect();
+        let Ok(outputs) = model.predict(&inputs, &all) else { continue };
+        assert_whole(&outputs);
+        for (output, spec) in outputs.iter().zip(&signature.outputs) {
+            assert_eq!(output.datatype(), spec.datatype, "output `{}`", spec.name);
+        }
+    }
+    true
+}
+
 /// What we read ourselves of TensorFlow's SavedModels: names in order, each once, and no more than the bytes can hold.
 pub fn saved_model(data: &[u8]) -> bool {
     let Ok(graphs) = weir_predictor::runtime::tensorflow::saved_model::graphs(data) else { return false };

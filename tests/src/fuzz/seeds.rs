@@ -198,6 +198,20 @@ pub(super) fn saved_models() -> Vec<Vec<u8>> {
     files("predictor/testdata/tensorflow", &["pb"])
 }
 
+/// The models of one operator each, and the small ones of ONNX Runtime's tests.
+pub(super) fn onnxes() -> Vec<Vec<u8>> {
+    let cases = repository().join("predictor/testdata/onnx/operators.txt");
+    let cases = std::fs::read_to_string(cases).unwrap_or_default();
+    let file = |line: &str| {
+        let (_, rest) = line.split_once("\"model\": \"")?;
+        let (hex, _) = rest.split_once('"')?;
+        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect()
+    };
+    let mut seeds: Vec<Vec<u8>> = cases.lines().filter_map(file).collect();
+    seeds.extend(onnx_graphs());
+    seeds
+}
+
 pub(super) fn onnx_graphs() -> Vec<Vec<u8>> {
     files("predictor/testdata/onnxruntime", &["onnx"])
 }
