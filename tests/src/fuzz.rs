@@ -20,7 +20,7 @@ pub use events::event;
 pub use fit::fit;
 pub use json::json;
 pub use messages::{mesh, oip_request, oip_response};
-pub use models::{background, lightgbm, pickle, pmml, xgboost};
+pub use models::{background, lightgbm, pickle, pmml, worker, xgboost};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.
@@ -40,6 +40,7 @@ pub static TARGETS: &[Target] = &[
     Target { name: "lightgbm", check: lightgbm, seeds: seeds::lightgbms },
     Target { name: "background", check: background, seeds: seeds::backgrounds },
     Target { name: "event", check: event, seeds: events::seeds },
+    Target { name: "worker", check: worker, seeds: seeds::worker_messages },
 ];
 
 /// A parser and what must hold for it.

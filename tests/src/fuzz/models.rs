@@ -6,6 +6,7 @@ use bytes::Bytes;
 use weir_explainer::background::Background;
 use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::pmml::Pmml;
+use weir_predictor::runtime::python::frame::Frame;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
 use weir_predictor::runtime::{LoadOptions, Runtime};
@@ -32,6 +33,17 @@ pub fn xgboost(data: &[u8]) -> bool {
 /// LightGBM files.
 pub fn lightgbm(data: &[u8]) -> bool {
     load(&Lightgbm, "bst", data)
+}
+
+/// Messages of Python workers: what is read is written as it was.
+pub fn worker(data: &[u8]) -> bool {
+    let Ok(frame) = Frame::read(&mut &*data) else { return false };
+    assert_whole(&frame.tensors);
+    let mut written = Vec::new();
+    frame.write(&mut written).expect("a vector takes what is within the limits");
+    let again = Frame::read(&mut written.as_slice()).expect("what is written is read");
+    super::assert_same(&frame, &again);
+    true
 }
 
 /// Files of background data: columns of one length, each with a name.
