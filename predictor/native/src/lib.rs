@@ -4,5 +4,6 @@
 #![warn(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 pub mod library;
+pub mod torch;
 
 pub use library::{NotFound, Search, Wanted};

@@ -5,6 +5,7 @@ mod fault;
 pub mod lightgbm;
 pub mod pmml;
 pub mod python;
+pub mod pytorch;
 pub mod sklearn;
 pub mod xgboost;
 
@@ -18,8 +19,14 @@ use crate::tensors::Tensors;
 pub use self::fault::Fault;
 
 /// Every runtime this build knows.
-pub static RUNTIMES: &[&dyn Runtime] =
-    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml, &python::Python];
+pub static RUNTIMES: &[&dyn Runtime] = &[
+    &sklearn::Sklearn,
+    &xgboost::Xgboost,
+    &lightgbm::Lightgbm,
+    &pmml::Pmml,
+    &pytorch::Pytorch,
+    &python::Python,
+];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
