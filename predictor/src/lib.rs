@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_sdk::flags::{seconds, switch};
-use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions};
-use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Threads, storage};
+use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions, UpstreamHost};
+use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Target, Threads, storage};
 
+use runtime::onnx::GpuFlags;
 use runtime::python::{self, PythonOptions};
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
 use tensors::Tensors;
@@ -48,6 +49,27 @@ struct Flags {
     /// Threads for predictions that take longer than microseconds [default: one a core]
     #[arg(long = "threads", help_heading = MODEL)]
     threads: Option<usize>,
+    /// TensorFlow's threads within one operation, in TensorFlow Serving's words; 0 leaves it to the threads there are
+    #[arg(long = "tensorflow_intra_op_parallelism", help_heading = MODEL)]
+    intra_op: Option<usize>,
+    /// TensorFlow's operations side by side within one prediction; 0 leaves it to the threads there are
+    #[arg(long = "tensorflow_inter_op_parallelism", help_heading = MODEL)]
+    inter_op: Option<usize>,
+    /// Both at once, where neither is said
+    #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
+    session: Option<usize>,
+    /// What computes ONNX models: `auto` ONNX Runtime where its library is found, else what this build has itself;
+    /// `onnxruntime` or `embedded` just that
+    #[arg(long = "onnx_engine", default_value = "auto", hide_default_value = true, help_heading = MODEL)]
+    onnx_engine: runtime::onnx::Engine,
+    #[command(flatten)]
+    gpu: GpuFlags,
+    /// The server that holds the model, such as a Triton: the address of its gRPC port, `host:port`. Nothing is loaded here
+    #[arg(long = "upstream", value_parser = upstream, help_heading = MODEL)]
+    upstream: Option<Target>,
+    /// The model's name there [default: its name here]
+    #[arg(long = "upstream_model", requires = "upstream", help_heading = MODEL)]
+    upstream_model: Option<String>,
     /// `python`: the model is served by Python processes, which run code out of it; no model gets this unasked
     #[arg(long = "runtime", help_heading = MODEL)]
     runtime: Option<String>,
@@ -74,6 +96,12 @@ struct Flags {
 }
 
 const MODEL: &str = "The model";
+
+/// Reads an address. Triton's gRPC port is 8001.
+fn upstream(text: &str) -> Result<Target, String> {
+    let address = text.strip_prefix("grpc://").unwrap_or(text);
+    Target::parse(address, 8001).map_err(|error| error.message)
+}
 
 fn listed_inputs(text: &str) -> Result<ListedInputs, String> {
     match text {
@@ -110,6 +138,12 @@ impl Labels {
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let launch = images::as_flags(launch)?;
     let flags: Flags = launch.parse("predictor", "Serves one model over V1, V2 and gRPC.")?;
+    if let Some(target) = flags.upstream {
+        let there = flags.upstream_model.unwrap_or_else(|| flags.model_name.clone());
+        let host = UpstreamHost::new(flags.model_name, there, target, flags.server.max_body_bytes);
+        return Ok(Service { handle: host, flags: flags.server, background: None });
+    }
+    let gpu = flags.gpu.try_into().map_err(BuildError::Config)?;
     let runtime = chosen(flags.runtime.as_deref(), flags.model_format.as_deref())?;
     let predict_proba = match (flags.predict_proba, launch.env.get("PREDICT_PROBA")) {
         (Some(told), _) => told,
@@ -123,12 +157,22 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
     let threads = Threads::default();
-    let threads = Threads { workers: flags.threads.unwrap_or(threads.workers), ..threads };
+    // TensorFlow Serving heeds the flag of both where neither of the two is said; nought is as if it were not written.
+    let said = |it: Option<usize>| it.filter(|&it| it > 0);
+    let both = said(flags.session).filter(|_| said(flags.intra_op.max(flags.inter_op)).is_none());
+    let threads = Threads {
+        workers: flags.threads.unwrap_or(threads.workers),
+        intra_op: said(flags.intra_op).or(both).unwrap_or(threads.intra_op),
+        inter_op: said(flags.inter_op).or(both).unwrap_or(threads.inter_op),
+    };
     let name = flags.model_name.clone();
     let by_python = runtime.is_some_and(|it| it.name() == python::NAME);
     let workers = flags.workers.unwrap_or(1).max(1);
     if workers > 1 && !by_python {
-        tracing::warn!("`--workers` is for the runtime `{}`; a native model has `--threads`", python::NAME);
+        tracing::info!(
+            "flag `--workers={workers}` has no effect: it is for the runtime `{}`, a native model has `--threads`",
+            python::NAME
+        );
     }
     let options = ModelOptions {
         // Who waits for a process holds a thread.
@@ -146,8 +190,16 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         timeout: flags.python_timeout.unwrap_or(PythonOptions::default().timeout),
     };
     let tensors = Tensors { inputs: flags.inputs.0, outputs: flags.outputs.0 };
-    let load_options =
-        LoadOptions { name: name.clone(), predict_proba, env: launch.env, threads, python, tensors };
+    let load_options = LoadOptions {
+        name: name.clone(),
+        predict_proba,
+        env: launch.env,
+        threads,
+        onnx_engine: flags.onnx_engine,
+        gpu,
+        python,
+        tensors,
+    };
     let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);
@@ -257,8 +309,10 @@ pub fn load(
     let mut recognized = Vec::new();
     for file in &files {
         let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
-        let fits: Vec<_> =
-            candidates.iter().copied().filter(|it| it.extensions().contains(&ending)).collect();
+        let takes = |it: &&dyn Runtime| {
+            it.extensions().contains(&ending) || it.refused_extensions().contains(&ending)
+        };
+        let fits: Vec<_> = candidates.iter().copied().filter(takes).collect();
         if fits.is_empty() {
             continue;
         }

@@ -310,6 +310,8 @@ pub struct Metadata {
     pub versions: Vec<String>,
     /// What it takes and gives.
     pub signature: Signature,
+    /// All its signatures by name, where the model's own service is asked and its framework names them.
+    pub signatures: Vec<(String, Signature)>,
 }
 
 /// A component: what stands behind a server. Predictor, transformer, explainer and router are each one.

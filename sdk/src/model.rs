@@ -59,6 +59,11 @@ pub trait Model: Send + Sync + 'static {
         None
     }
 
+    /// The names of its signatures, where its framework names them: each is one that [`Model::under`] knows.
+    fn signature_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether rows of several requests may be predicted together, and whether that is faster.
     fn batching(&self) -> Batching {
         Batching::Even

@@ -12,6 +12,8 @@ use weir_sdk::{HeaderList, Launch, storage};
 use crate::component::Kind;
 use crate::sources::{self, Source};
 
+/// The flag of a predictor that names the server which holds its model.
+const UPSTREAM: &str = "--upstream";
 /// The folder a pod finds its model in.
 const MODEL_FOLDER: &str = "/mnt/models";
 
@@ -234,18 +236,26 @@ impl Planner<'_> {
             let message = "has no effect here: the format names the runtime, and every protocol is spoken";
             self.warning(spec.at, &format!("predictor.model.{field}"), message);
         }
-        let Some(uri) = spec.storage_uri else {
-            self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
-            return None;
-        };
-        let folder = self.locate(&uri, spec.at, "predictor.model.storageUri")?;
-        let mut args =
-            vec!["--model_format".to_owned(), spec.format.clone(), "--model_dir".to_owned(), folder];
+        let mut args = vec!["--model_format".to_owned(), spec.format.clone()];
+        // A model that another server holds lies where that one finds it.
+        let elsewhere = spec.args.iter().any(|it| it == UPSTREAM || it.starts_with("--upstream="));
+        if !elsewhere {
+            let Some(uri) = spec.storage_uri else {
+                self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
+                return None;
+            };
+            let folder = self.locate(&uri, spec.at, "predictor.model.storageUri")?;
+            args.extend(["--model_dir".to_owned(), folder]);
+        }
         if by_python {
             args.extend(["--runtime".to_owned(), python::NAME.to_owned()]);
         }
         args.extend(spec.args);
         let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
+        if elsewhere {
+            plan.note = format!("another server, because args name it by {UPSTREAM}");
+            return Some(plan);
+        }
         let engine = if by_python {
             python::engine(flag(&plan.launch.args, "python"), &plan.launch.env)
         } else {

@@ -4,6 +4,19 @@
 #![warn(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 pub mod library;
+pub mod onnxruntime;
+pub mod tensorflow;
 pub mod torch;
 
 pub use library::{NotFound, Search, Wanted};
+
+/// An error with its causes: the linker's text is one.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

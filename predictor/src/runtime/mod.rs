@@ -3,10 +3,16 @@
 
 mod fault;
 pub mod lightgbm;
+pub mod onnx;
+mod pace;
 pub mod pmml;
+mod protobuf;
 pub mod python;
 pub mod pytorch;
 pub mod sklearn;
+pub mod tensorflow;
+pub mod tensorrt;
+pub mod triton;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
@@ -24,8 +30,12 @@ pub static RUNTIMES: &[&dyn Runtime] = &[
     &xgboost::Xgboost,
     &lightgbm::Lightgbm,
     &pmml::Pmml,
-    &pytorch::Pytorch,
     &python::Python,
+    &tensorflow::Tensorflow,
+    &onnx::Onnx,
+    &tensorrt::TensorRt,
+    &triton::Triton,
+    &pytorch::Pytorch,
 ];
 
 /// A framework: the formats it serves, the files it reads.
@@ -35,6 +45,11 @@ pub trait Runtime: Sync {
 
     /// The endings of the model files it looks for in a folder, without the dot.
     fn extensions(&self) -> &'static [&'static str];
+
+    /// The endings of this framework's files that cannot be served: it says why, and what to do.
+    fn refused_extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Returns whether a file that has such an ending begins as this framework's do. Endings are shared: by another framework,
     /// or by files that are no models.
@@ -79,6 +94,10 @@ pub struct LoadOptions {
     pub env: Env,
     /// How many threads the model has, and what for.
     pub threads: Threads,
+    /// What computes ONNX models.
+    pub onnx_engine: onnx::Engine,
+    /// What computes ONNX and TensorRT models.
+    pub gpu: onnx::Gpu,
     /// How Python serves it, where it does.
     pub python: python::PythonOptions,
     /// What the command line tells of its tensors, where its file does not.

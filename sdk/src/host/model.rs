@@ -3,10 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use weir_proto::{Code, Error, Face, Form, InferRequest, InferResponse, Layout, Origin, Payload, Tensor};
+use weir_proto::{
+    Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Origin, Payload, Signature, Tensor,
+};
 
 use super::check_model;
 use super::dispatch::{Chosen, Dispatch};
+use super::example;
 use super::method::{Task, signature_name};
 use crate::id::Ids;
 use crate::{
@@ -183,6 +186,9 @@ impl ModelHost {
         let chosen = chosen(model, &form, &mut request)?;
         let signature = chosen.model().signature();
         let task = Task::of(&form, signature, &mut request, &self.options.name)?;
+        if form.method != Method::Predict && example::takes(signature) {
+            request.inputs = vec![example::messages(&request.inputs)?];
+        }
         let inputs = if form.raw {
             signature.bind_raw(raw_body(&mut request.inputs))?
         } else {
@@ -266,8 +272,18 @@ impl ModelHost {
             name: self.options.name.clone(),
             versions: vec![(*serving.version).to_owned()],
             signature: serving.model.signature().clone(),
+            signatures: signatures_of(&*serving.model),
         })
     }
+}
+
+fn signatures_of(model: &dyn Model) -> Vec<(String, Signature)> {
+    let names = model.signature_names().into_iter();
+    let told = names.filter_map(|name| {
+        let signature = model.under(&name)?.signature().clone();
+        Some((name, signature))
+    });
+    told.collect()
 }
 
 /// The model under the signature that a request names. KServe takes any name, and has no signatures.
@@ -282,7 +298,7 @@ fn chosen(model: Arc<dyn Model>, form: &Form, request: &mut InferRequest) -> Res
 }
 
 /// The body of a raw request, which was decoded to one element of `BYTES`.
-fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
+pub(super) fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
     match inputs.pop().map(|it| it.data) {
         Some(weir_proto::Data::Bytes(mut elements)) => elements.pop().unwrap_or_default(),
         Some(_) | None => bytes::Bytes::new(),
@@ -340,7 +356,7 @@ impl Handle for ModelHost {
 #[cfg(test)]
 mod tests {
     use weir_proto::v1::SIGNATURE_NAME;
-    use weir_proto::{DataType, Parameter, Parameters, Signature, TensorSpec};
+    use weir_proto::{DataType, Parameter, Parameters, TensorSpec};
 
     use super::*;
 

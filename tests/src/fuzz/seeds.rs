@@ -1,9 +1,9 @@
 //! What fuzzing begins with: small samples, most of them valid.
 
 use prost::Message;
+use weir_predictor::runtime::python::frame::{Frame, Kind};
 use weir_proto::generated::mesh;
 use weir_proto::oip::{self, Contents};
-use weir_predictor::runtime::python::frame::{Frame, Kind};
 use weir_proto::{Data, DecodeLimits, Face, Form, InferRequest, InferResponse, Layout, Method, Tensor, v2};
 
 use super::repository;
@@ -197,7 +197,8 @@ pub(super) fn lightgbms() -> Vec<Vec<u8>> {
 
 /// Messages of Python workers, with and without tensors.
 pub(super) fn worker_messages() -> Vec<Vec<u8>> {
-    let said = Frame::new(Kind::Done).with("platform", "python_kserve").with("json", r#"{"predictions":[1]}"#);
+    let said =
+        Frame::new(Kind::Done).with("platform", "python_kserve").with("json", r#"{"predictions":[1]}"#);
     let mut tensors = Frame::new(Kind::Predict).with("output", "predict");
     tensors.tensors = vec![
         Tensor::new("x", [2, 3], Data::Fp32(vec![1.5, -2.0, 0.0, f32::NAN, 4.0, 5.0].into())),
@@ -210,6 +211,14 @@ pub(super) fn worker_messages() -> Vec<Vec<u8>> {
         bytes
     };
     vec![written(&said), written(&tensors)]
+}
+
+pub(super) fn saved_models() -> Vec<Vec<u8>> {
+    files("predictor/testdata/tensorflow", &["pb"])
+}
+
+pub(super) fn onnx_graphs() -> Vec<Vec<u8>> {
+    files("predictor/testdata/onnxruntime", &["onnx"])
 }
 
 pub(super) fn backgrounds() -> Vec<Vec<u8>> {

@@ -166,7 +166,7 @@ impl Worker {
         let until = Instant::now() + Duration::from_secs(1);
         // Its socket may be closed a moment before it is gone.
         while Instant::now() < until && self.lives() {
-            std::thread::sleep(Duration::from_millis(2));
+            pause();
         }
         self.kill();
         let how = self.child.wait().map_or_else(|error| error.to_string(), how_it_ended);
@@ -189,7 +189,7 @@ impl Worker {
                 if !matches!(child.try_wait(), Ok(None)) {
                     return;
                 }
-                std::thread::sleep(Duration::from_millis(10));
+                pause();
             }
             // Fails only when it has ended.
             let _ = child.kill();
@@ -275,4 +275,10 @@ fn log(pid: u32, stream: &'static str, out: impl Read + Send + 'static) {
     if let Err(error) = thread.spawn(work) {
         tracing::warn!(%error, worker = pid, "cannot read what a worker process prints");
     }
+}
+
+/// Waits a moment for a process that is about to end. Only the model's own threads come here, never those of the runtime.
+#[expect(clippy::disallowed_methods, reason = "no thread of the runtime waits here")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
 }
