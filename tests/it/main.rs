@@ -25,6 +25,7 @@ mod onnxruntime;
 mod openapi;
 mod pmml;
 mod python;
+mod pytorch;
 mod readme;
 mod registry;
 mod schema;
