@@ -199,7 +199,7 @@ async fn what_libtorch_says_reaches_the_caller() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_torchscript_is_told_for_what_it_is() {
-    let Some((_, folder, _)) = made() else { return };
+    let Some((python, folder, _)) = made() else { return };
     for (file, part) in [
         ("state.pt", "modelClassName"),
         ("legacy.pt", "modelClassName"),
@@ -210,6 +210,17 @@ async fn what_is_no_torchscript_is_told_for_what_it_is() {
         let (_running, url) = predictor(&["--model_dir", path.to_str().unwrap()], &[]).await;
         let text = refusal(&url).await;
         assert!(text.contains(part) && text.contains("runtime: python"), "{file}: {text}");
+    }
+    // The advice holds.
+    for file in ["whole.pt", "exported.pt2"] {
+        let path = folder.path().join(file);
+        let told =
+            ["--model_dir", path.to_str().unwrap(), "--runtime=python", "--python", python.to_str().unwrap()];
+        let (_running, url) = predictor(&told, &[]).await;
+        ready(&url).await;
+        let answer = post(&format!("{url}/v1/models/model:predict"), r#"{"instances": [[1.0, 2.0]]}"#).await;
+        assert_eq!(answer.status, 200, "{file}: {}", answer.text);
+        assert_eq!(numbers(&answer.json()["predictions"]).len(), 2, "{file}: {}", answer.text);
     }
 }
 

@@ -195,6 +195,11 @@ pub(super) fn lightgbms() -> Vec<Vec<u8>> {
     files("predictor/testdata/lightgbm", &["txt", "json"])
 }
 
+/// An archive of TorchServe's, its files packed and not.
+pub(super) fn model_archives() -> Vec<Vec<u8>> {
+    files("predictor/testdata/pytorch", &["mar"])
+}
+
 /// Messages of Python workers, with and without tensors.
 pub(super) fn worker_messages() -> Vec<Vec<u8>> {
     let said =
