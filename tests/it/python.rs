@@ -151,10 +151,15 @@ fn pid_of(answer: &Answer) -> u32 {
     u32::try_from(answer.json()["pid"].as_u64().unwrap()).unwrap()
 }
 
+/// Whether anything of a process is left. What is dead and not waited for is a zombie; but its first thread is one already while
+/// another still ends, which holds the socket until then.
 fn lives(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // What is dead and not waited for is a zombie.
-    stat.rsplit(')').next().is_some_and(|it| !it.is_empty() && !it.trim_start().starts_with('Z'))
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let state = |thread: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(')').next().and_then(|it| it.trim_start().chars().next())
+    };
+    threads.into_iter().any(|it| state(&it).is_some_and(|it| it != 'Z' && it != 'X'))
 }
 
 #[tokio::test(flavor = "multi_thread")]
