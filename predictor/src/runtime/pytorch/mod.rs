@@ -10,8 +10,8 @@ use std::path::Path;
 use weir_native::torch::Torch;
 use weir_sdk::{Env, Model};
 
-pub use self::archive::{Manifest, manifest};
-use self::archive::{Refused, What};
+use self::archive::What;
+pub use self::archive::{Manifest, Refused, manifest};
 use self::model::Script;
 pub use self::zip::{Archive, Entry, Source};
 use super::{LoadError, LoadOptions, Runtime, search};
