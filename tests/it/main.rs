@@ -26,6 +26,7 @@ mod onnxruntime;
 mod openapi;
 mod pmml;
 mod python;
+mod pytorch;
 mod readme;
 mod registry;
 mod schema;

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use weir_explainer::background::Background;
 use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::pmml::Pmml;
+use weir_predictor::runtime::python::frame::Frame;
+use weir_predictor::runtime::pytorch;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
 use weir_predictor::runtime::{LoadError, LoadOptions, Runtime};
@@ -32,6 +34,32 @@ pub fn xgboost(data: &[u8]) -> bool {
 /// LightGBM files.
 pub fn lightgbm(data: &[u8]) -> bool {
     load(&Lightgbm, "bst", data)
+}
+
+/// Zip archives, and what TorchServe's say of their model: no file is longer than its list says, or than is allowed.
+pub fn model_archive(data: &[u8]) -> bool {
+    const MOST: u64 = 1 << 16;
+    let Ok(mut archive) = pytorch::Archive::read(std::io::Cursor::new(data)) else { return false };
+    for entry in archive.entries().to_vec().iter().take(16) {
+        if let Ok(bytes) = archive.bytes(entry, MOST) {
+            assert_eq!(bytes.len() as u64, entry.length);
+            assert!(entry.length <= MOST);
+        }
+    }
+    let manifest = pytorch::manifest(&mut archive);
+    assert!(manifest.as_ref().map_or(true, |it| !it.serialized.is_empty()));
+    manifest.is_ok()
+}
+
+/// Messages of Python workers: what is read is written as it was.
+pub fn worker(data: &[u8]) -> bool {
+    let Ok(frame) = Frame::read(&mut &*data) else { return false };
+    assert_whole(&frame.tensors);
+    let mut written = Vec::new();
+    frame.write(&mut written).expect("a vector takes what is within the limits");
+    let again = Frame::read(&mut written.as_slice()).expect("what is written is read");
+    super::assert_same(&frame, &again);
+    true
 }
 
 /// What we read ourselves of ONNX models: no more classes and names than the bytes can hold.
