@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/api/module.h>
