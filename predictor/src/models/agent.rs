@@ -1,7 +1,7 @@
 //! The file `models.json` of KServe's agent: the models that one predictor serves, as it changes while it runs.
 
 use weir_proto::Error;
-use weir_proto::json::{Kind, Reader};
+use weir_proto::json::{self, Kind, Reader};
 
 /// The most bytes of a file.
 const MAX_BYTES: usize = 4 << 20;
@@ -31,6 +31,26 @@ pub fn read(text: &[u8]) -> Result<Vec<ModelEntry>, String> {
         return Err(format!("it has {} bytes, expected {MAX_BYTES} at most", text.len()));
     }
     list(text).map_err(|error| error.message)
+}
+
+/// Writes what [`read`] reads.
+pub fn write(models: &[ModelEntry]) -> String {
+    let mut out = Vec::new();
+    json::push_list(&mut out, models, |out, it| {
+        out.extend_from_slice(b"{\"modelName\":");
+        json::push_str(out, &it.name);
+        out.extend_from_slice(b",\"modelSpec\":{\"storageUri\":");
+        json::push_str(out, &it.storage_uri);
+        out.extend_from_slice(b",\"framework\":");
+        json::push_str(out, &it.framework);
+        if let Some(memory) = it.memory {
+            out.extend_from_slice(b",\"memory\":\"");
+            json::push_u64(out, memory);
+            out.push(b'"');
+        }
+        out.extend_from_slice(b"}}");
+    });
+    String::from_utf8(out).expect("the writer makes JSON out of text, which is text")
 }
 
 fn list(text: &[u8]) -> Result<Vec<ModelEntry>, Error> {

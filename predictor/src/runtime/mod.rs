@@ -8,6 +8,7 @@ mod pace;
 pub mod pmml;
 mod protobuf;
 pub mod python;
+pub mod pytorch;
 pub mod sklearn;
 pub mod tensorflow;
 pub mod tensorrt;
@@ -39,6 +40,7 @@ pub static RUNTIMES: &[&dyn Runtime] = &[
     &onnx::Onnx,
     &tensorrt::TensorRt,
     &triton::Triton,
+    &pytorch::Pytorch,
 ];
 
 /// A framework: the formats it serves, the files it reads.

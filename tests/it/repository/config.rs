@@ -162,3 +162,56 @@ async fn it_is_ready_once_every_model_has_loaded_or_has_failed() {
     until(&broken, "/v2/models/m04/ready", |it| it.status == 200).await;
     assert_eq!(ask(&broken, &predict("m04")).await.unwrap(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trained_models_are_served_by_the_predictor_of_their_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let lies = |path: &str| folder.path().join(path);
+    place(&lies("store/a"), 1, 1);
+    place(&lies("store/b/4"), 4, 1);
+    let trained = |name: &str, service: &str, path: &str| {
+        format!(
+            "apiVersion: serving.kserve.io/v1alpha1\nkind: TrainedModel\nmetadata: {{name: {name}}}\nspec: {{inferenceService: \
+             {service}, model: {{framework: xgboost, storageUri: {path}, memory: 1Mi}}}}\n---\n"
+        )
+    };
+    let service = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {{name: {name}}}\nspec: {{predictor: \
+             {{xgboost: {spec}}}}}\n---\n"
+        )
+    };
+    let file = lies("all.yaml");
+    let text = [
+        trained("a", "host", "store/a"),
+        service("host", "{}"),
+        service("own", "{storageUri: store/a}"),
+        trained("b", "own", "store/b"),
+    ];
+    std::fs::write(&file, text.concat()).unwrap();
+    let mesh = crate::harness::mesh(&file).await;
+    let door = format!("http://{}", mesh.http());
+    let models = get(&format!("{door}/v1/models")).await.unwrap().json();
+    assert_eq!(models, json!({"models": ["a", "own", "b"]}));
+    for (model, wanted) in [("a", 1.0), ("own", 1.0), ("b", 4.0)] {
+        let answer = post(&format!("{door}{}", predict(model)), super::BODY).await;
+        assert_eq!(answer.json(), json!({"predictions": [wanted]}), "{}", answer.text);
+    }
+    let status = get(&format!("{door}/v1/models/b")).await.unwrap().json();
+    assert_eq!(status["model_version_status"][0]["version"], "4");
+    let told = post(&format!("{door}/v2/repository/index"), "").await.json();
+    assert_eq!((&told[2]["version"], &told[2]["memory_bytes"]), (&json!("4"), &json!(1 << 20)));
+    // One is unloaded, and the one beside it is not.
+    assert_eq!(post(&format!("{door}/v2/repository/models/b/unload"), "").await.status, 200);
+    assert_eq!(post(&format!("{door}{}", predict("b")), super::BODY).await.status, 404);
+    assert_eq!(post(&format!("{door}{}", predict("own")), super::BODY).await.status, 200);
+    for (text, wanted) in [
+        (trained("a", "nobody", "store/a"), "spec.inferenceService: no InferenceService `nobody`"),
+        (trained("own", "own", "store/a"), "metadata.name: `own` is the name of another model"),
+        (trained("a", "own", "nowhere"), "spec.model.storageUri: storageUri `nowhere`"),
+    ] {
+        std::fs::write(&file, [text, service("own", "{storageUri: store/a}")].concat()).unwrap();
+        let refused = weir::Plan::of_files(&[file.clone()]).unwrap_err();
+        assert!(refused.contains(wanted), "{refused}");
+    }
+}

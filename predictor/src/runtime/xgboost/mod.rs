@@ -68,7 +68,7 @@ pub struct Booster {
 }
 
 enum Scorer {
-    Forest(Forest),
+    Forest(Box<Forest>),
     Linear(Linear),
 }
 
