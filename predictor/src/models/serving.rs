@@ -37,10 +37,10 @@ pub fn read(text: &str) -> Result<Vec<ServedModel>, String> {
                     }
                     let model = model(field)?;
                     if models.iter().any(|it| it.name == model.name) {
-                        return Err(wrong(field, format!("a model `{}` was there before", model.name)));
+                        return Err(wrong(field, &format!("a model `{}` was there before", model.name)));
                     }
                     if models.len() == MAX_MODELS {
-                        return Err(wrong(field, format!("there are more than {MAX_MODELS} models")));
+                        return Err(wrong(field, &format!("there are more than {MAX_MODELS} models")));
                     }
                     models.push(model);
                 }
@@ -76,7 +76,7 @@ fn model(config: &Field) -> Result<ServedModel, String> {
     }
     for (what, said) in [("name", &model.name), ("base_path", &model.base_path)] {
         if said.is_empty() {
-            return Err(wrong(config, format!("the model has no `{what}`")));
+            return Err(wrong(config, &format!("the model has no `{what}`")));
         }
     }
     Ok(model)
@@ -88,12 +88,11 @@ fn policy(message_of_it: &Message) -> Result<VersionPolicy, String> {
         let inner = message(field)?;
         policy = match &*field.name {
             "latest" => {
-                let count = inner.0.iter().filter(|it| it.name == "num_versions").map(number).last();
+                let count = inner.0.iter().filter(|it| it.name == "num_versions").map(number).next_back();
                 let count = count.transpose()?.unwrap_or(1);
                 let count = usize::try_from(count).ok().filter(|&it| it > 0);
                 VersionPolicy::Latest(
-                    count
-                        .ok_or_else(|| wrong(field, "`num_versions` is 0, expected 1 or more".to_owned()))?,
+                    count.ok_or_else(|| wrong(field, "`num_versions` is 0, expected 1 or more"))?,
                 )
             }
             "all" => VersionPolicy::All,
@@ -119,7 +118,7 @@ fn label(field: &Field) -> Result<(String, String), String> {
     }
     match value {
         Some(value) if !key.is_empty() => Ok((key, value.to_string())),
-        Some(_) | None => Err(wrong(field, "a label needs a `key` and a `value`".to_owned())),
+        Some(_) | None => Err(wrong(field, "a label needs a `key` and a `value`")),
     }
 }
 
@@ -127,7 +126,7 @@ fn message(field: &Field) -> Result<&Message, String> {
     match &field.value {
         Value::Message(message) => Ok(message),
         Value::Word(_) | Value::Text(_) => {
-            Err(wrong(field, format!("`{}` has a value, expected `{{`", field.name)))
+            Err(wrong(field, &format!("`{}` has a value, expected `{{`", field.name)))
         }
     }
 }
@@ -136,7 +135,7 @@ fn text(field: &Field) -> Result<String, String> {
     match &field.value {
         Value::Text(text) => Ok(text.clone()),
         Value::Word(_) | Value::Message(_) => {
-            Err(wrong(field, format!("`{}` is no text in quotes", field.name)))
+            Err(wrong(field, &format!("`{}` is no text in quotes", field.name)))
         }
     }
 }
@@ -146,14 +145,14 @@ fn number(field: &Field) -> Result<u64, String> {
         Value::Word(word) => word.parse().ok(),
         Value::Text(_) | Value::Message(_) => None,
     };
-    read.ok_or_else(|| wrong(field, format!("`{}` is no whole number from 0 on", field.name)))
+    read.ok_or_else(|| wrong(field, &format!("`{}` is no whole number from 0 on", field.name)))
 }
 
 fn unknown(field: &Field, known: &str) -> String {
-    wrong(field, format!("unknown field `{}`; known are: {known}", field.name))
+    wrong(field, &format!("unknown field `{}`; known are: {known}", field.name))
 }
 
-fn wrong(field: &Field, what: String) -> String {
+fn wrong(field: &Field, what: &str) -> String {
     format!("line {}: {what}", field.line)
 }
 

@@ -66,12 +66,12 @@ impl<'t> Reader<'t> {
         out: &mut Vec<Field>,
     ) -> Result<(), String> {
         if depth > MAX_DEPTH {
-            return Err(self.wrong(format!("messages are nested deeper than {MAX_DEPTH}")));
+            return Err(self.wrong(&format!("messages are nested deeper than {MAX_DEPTH}")));
         }
         loop {
             match (self.next(), close) {
                 (None, None) => return Ok(()),
-                (None, Some(close)) => return Err(self.wrong(format!("the text ends, expected `{close}`"))),
+                (None, Some(close)) => return Err(self.wrong(&format!("the text ends, expected `{close}`"))),
                 (Some(met), Some(close)) if met == close => {
                     self.take();
                     return Ok(());
@@ -125,7 +125,7 @@ impl<'t> Reader<'t> {
     fn push(&mut self, out: &mut Vec<Field>, field: Field) -> Result<(), String> {
         self.fields += 1;
         if self.fields > MAX_FIELDS {
-            return Err(self.wrong(format!("it has more than {MAX_FIELDS} fields")));
+            return Err(self.wrong(&format!("it has more than {MAX_FIELDS} fields")));
         }
         out.push(field);
         Ok(())
@@ -146,7 +146,7 @@ impl<'t> Reader<'t> {
                     self.quoted(quote, &mut bytes)?;
                 }
                 let text = String::from_utf8(bytes);
-                text.map(Value::Text).map_err(|_| self.wrong("a text is not UTF-8".to_owned()))
+                text.map(Value::Text).map_err(|_| self.wrong("a text is not UTF-8"))
             }
             Some(_) if colon => {
                 let word = self.number_or_word();
@@ -164,11 +164,11 @@ impl<'t> Reader<'t> {
         self.take();
         loop {
             let Some(met) = self.text[self.at..].chars().next() else {
-                return Err(self.wrong("the text ends within quotes".to_owned()));
+                return Err(self.wrong("the text ends within quotes"));
             };
             self.at += met.len_utf8();
             match met {
-                '\n' => return Err(self.wrong("a line ends within quotes".to_owned())),
+                '\n' => return Err(self.wrong("a line ends within quotes")),
                 '\\' => out.push(self.escaped()?),
                 _ if met == quote => return Ok(()),
                 _ => out.extend_from_slice(met.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -197,7 +197,7 @@ impl<'t> Reader<'t> {
                 (self.coded(0, length, 8)?, length)
             }
             Some(_) | None => {
-                return Err(self.wrong("a backslash stands before no escape that is known".to_owned()));
+                return Err(self.wrong("a backslash stands before no escape that is known"));
             }
         };
         self.at += length;
@@ -206,7 +206,7 @@ impl<'t> Reader<'t> {
 
     fn coded(&self, from: usize, to: usize, radix: u32) -> Result<u8, String> {
         let text = self.text.get(self.at + from..self.at + to).unwrap_or_default();
-        u8::from_str_radix(text, radix).map_err(|_| self.wrong(format!("`{text}` is no byte")))
+        u8::from_str_radix(text, radix).map_err(|_| self.wrong(&format!("`{text}` is no byte")))
     }
 
     /// A name, or a word.
@@ -250,10 +250,10 @@ impl<'t> Reader<'t> {
     fn unexpected(&mut self, wanted: &str) -> String {
         let met =
             self.next().map_or("the end of the text".to_owned(), |it| format!("`{}`", it.escape_default()));
-        self.wrong(format!("met {met}, expected {wanted}"))
+        self.wrong(&format!("met {met}, expected {wanted}"))
     }
 
-    fn wrong(&self, what: String) -> String {
+    fn wrong(&self, what: &str) -> String {
         format!("line {}: {what}", self.line)
     }
 }

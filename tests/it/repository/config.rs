@@ -211,7 +211,7 @@ async fn trained_models_are_served_by_the_predictor_of_their_service() {
         (trained("a", "own", "nowhere"), "spec.model.storageUri: storageUri `nowhere`"),
     ] {
         std::fs::write(&file, [text, service("own", "{storageUri: store/a}")].concat()).unwrap();
-        let refused = weir::Plan::of_files(&[file.clone()]).unwrap_err();
+        let refused = weir::Plan::of_files(std::slice::from_ref(&file)).unwrap_err();
         assert!(refused.contains(wanted), "{refused}");
     }
 }
