@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
-use weir_sdk::host::repository::{Found, Loaded, Source};
+use weir_sdk::host::repository::{Found, Loaded, Source, VersionPolicy};
 use weir_sdk::storage;
 
 use super::warmup;
@@ -44,21 +44,22 @@ impl Folder {
 }
 
 impl Source for Folder {
-    fn look(&self) -> Result<Vec<Found>, String> {
+    fn look(&self, policy: &VersionPolicy) -> Result<Vec<Found>, String> {
         let path = self.path()?;
-        let versions = versions(&path);
-        let found = |(version, path): &(u64, PathBuf)| {
-            let Seen { stamp, bytes, .. } = Seen::of(path);
-            Found { version: *version, stamp, bytes: Some(bytes) }
-        };
+        let mut versions = versions(&path);
         if !versions.is_empty() {
             self.numbered.store(true, Ordering::Relaxed);
-            return Ok(versions.iter().map(found).collect());
+        } else if !self.numbered.load(Ordering::Relaxed) {
+            versions.push((1, path));
         }
-        if self.numbered.load(Ordering::Relaxed) {
-            return Ok(Vec::new());
-        }
-        Ok(vec![found(&(1, path))])
+        // Only into the folders of those that are served is looked: of the others there may be many.
+        let wanted = policy.choose(versions.iter().map(|(version, _)| *version));
+        let found = wanted.into_iter().filter_map(|version| {
+            let (_, path) = versions.iter().find(|(number, _)| *number == version)?;
+            let Seen { stamp, bytes, .. } = Seen::of(path);
+            Some(Found { version, stamp, bytes: Some(bytes) })
+        });
+        Ok(found.collect())
     }
 
     fn load(&self, wanted: &Found) -> Result<Loaded, String> {
@@ -103,6 +104,12 @@ fn folder_of(path: &Path) -> String {
     folder.map(|it| format!("{}{}", it.display(), std::path::MAIN_SEPARATOR)).unwrap_or_default()
 }
 
+/// Whether a name is that of what others leave beside a model while it is used, such as Python's compiled code: a change of it is
+/// no other model.
+fn is_passing(name: &std::ffi::OsStr) -> bool {
+    name == "__pycache__" || name.as_encoded_bytes().starts_with(b".")
+}
+
 /// What can be seen of files without reading them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
@@ -128,7 +135,7 @@ impl Seen {
         let Ok(met) = path.metadata() else { return };
         if met.is_dir() {
             let entries = path.read_dir().into_iter().flatten().flatten();
-            for entry in entries.filter(|_| depth < MAX_DEPTH) {
+            for entry in entries.filter(|it| depth < MAX_DEPTH && !is_passing(&it.file_name())) {
                 self.add(&entry.path(), &within.join(entry.file_name()), depth + 1);
             }
         } else if self.files < MAX_FILES {
@@ -155,6 +162,10 @@ mod tests {
         write("sub/b", "22");
         let first = Seen::of(folder.path());
         assert_eq!((first.bytes, first.files), (3, 2));
+        assert_eq!(Seen::of(folder.path()), first);
+        std::fs::create_dir(folder.path().join("__pycache__")).unwrap();
+        write("__pycache__/a.pyc", "1");
+        write(".lock", "1");
         assert_eq!(Seen::of(folder.path()), first);
         write("sub/b", "333");
         let second = Seen::of(folder.path());

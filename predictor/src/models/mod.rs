@@ -61,10 +61,12 @@ struct Memory {
     config: Option<(Instant, Config)>,
     /// The names of the repository's folders at the start.
     names: Option<Vec<String>>,
+    /// What was asked for, and of what it was made.
+    asked: Option<(Option<Config>, Vec<String>, Vec<Asked>)>,
 }
 
 /// What a configuration says.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Config {
     Served(Vec<serving::ServedModel>),
     Entries(Vec<ModelEntry>),
@@ -106,6 +108,24 @@ impl Models {
         names.sort();
         memory.names = Some(names.clone());
         Ok(names)
+    }
+
+    /// Every model that is asked for, with what is said of it.
+    fn all(&self, config: Option<Config>, names: &[String]) -> Vec<Asked> {
+        let mut all: Vec<_> = self.shelf.own.as_deref().map(|uri| self.own(uri)).into_iter().collect();
+        all.extend(self.shelf.entries.iter().cloned().map(|it| self.entry(it)));
+        match config {
+            Some(Config::Served(models)) => all.extend(models.into_iter().map(|it| self.served(it))),
+            Some(Config::Entries(models)) => all.extend(models.into_iter().map(|it| self.entry(it))),
+            None => {}
+        }
+        if let Some(repository) = &self.shelf.repository {
+            all.extend(names.iter().map(|name| self.of_repository(repository, name)));
+        }
+        // Who is asked for by name and lies in the repository as well is one model.
+        let mut names = std::collections::HashSet::new();
+        all.retain(|it| names.insert(it.options.name.clone()));
+        all
     }
 
     fn entry(&self, it: ModelEntry) -> Asked {
@@ -171,21 +191,16 @@ impl Models {
 impl Catalog for Models {
     fn models(&self) -> Result<Vec<Asked>, String> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = self.shelf.own.as_deref().map(|uri| self.own(uri)).into_iter().collect();
-        all.extend(self.shelf.entries.iter().cloned().map(|it| self.entry(it)));
-        match self.config(&mut memory)? {
-            Some(Config::Served(models)) => all.extend(models.into_iter().map(|it| self.served(it))),
-            Some(Config::Entries(models)) => all.extend(models.into_iter().map(|it| self.entry(it))),
-            None => {}
+        let config = self.config(&mut memory)?;
+        let names = self.names(&mut memory)?;
+        if let Some((of_config, of_names, asked)) = &memory.asked
+            && (of_config, of_names) == (&config, &names)
+        {
+            return Ok(asked.clone());
         }
-        if let Some(repository) = &self.shelf.repository {
-            let names = self.names(&mut memory)?;
-            all.extend(names.iter().map(|name| self.of_repository(repository, name)));
-        }
-        // Who is asked for by name and lies in the repository as well is one model.
-        let mut names = std::collections::HashSet::new();
-        all.retain(|it| names.insert(it.options.name.clone()));
-        Ok(all)
+        let asked = self.all(config.clone(), &names);
+        memory.asked = Some((config, names, asked.clone()));
+        Ok(asked)
     }
 
     fn find(&self, name: &str) -> Option<Asked> {
@@ -220,7 +235,7 @@ fn mark(what: &(impl Hash + ?Sized)) -> u64 {
 struct Unknown(String);
 
 impl Source for Unknown {
-    fn look(&self) -> Result<Vec<Found>, String> {
+    fn look(&self, _: &VersionPolicy) -> Result<Vec<Found>, String> {
         Err(self.0.clone())
     }
 

@@ -195,23 +195,21 @@ impl Entry {
         if why == Why::Time && (ledger.unloaded || asleep) {
             return Ok(());
         }
-        let source = Arc::clone(&ledger.asked.source);
-        let found = match guarded(|| source.look()) {
-            Ok(found) => found,
+        let wanted = match guarded(|| ledger.asked.source.look(&ledger.asked.policy)) {
+            Ok(wanted) => wanted,
             Err(reason) => return Err(self.lost(&mut ledger, reason)),
         };
-        ledger.complaint.clear();
         ledger.unloaded = false;
-        let wanted: Vec<_> = ledger.asked.policy.choose(&found).into_iter().copied().collect();
         if wanted.is_empty() {
-            return Err(self.nothing(&mut ledger, &found));
+            return Err(self.nothing(&mut ledger));
         }
+        ledger.complaint.clear();
         let outcome = self.bring(&mut ledger, &wanted, why);
         self.retire(&mut ledger, &wanted);
         if why != Why::Time {
             ledger.used = Instant::now();
         }
-        ledger.seen = found;
+        ledger.seen = wanted;
         self.shared.reap();
         outcome.map_err(|reason| Error::model_not_ready(&self.name, &reason))
     }
@@ -338,10 +336,8 @@ impl Entry {
     }
 
     /// There are no versions, or none that is wanted: what was removed is served no longer.
-    fn nothing(&self, ledger: &mut Ledger, found: &[Found]) -> Error {
-        let there: Vec<_> = found.iter().map(|it| it.version.to_string()).collect();
-        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-        let reason = format!("no version that is wanted is there; there are: {there}");
+    fn nothing(&self, ledger: &mut Ledger) -> Error {
+        let reason = "no version that is wanted is there".to_owned();
         ledger.failures.clear();
         ledger.seen.clear();
         if ledger.complaint != reason {

@@ -1,7 +1,5 @@
 //! Which of a model's versions are served, in TensorFlow Serving's words: the latest few, all, or those that are named.
 
-use super::Found;
-
 /// Which versions of a model are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionPolicy {
@@ -41,13 +39,13 @@ impl VersionPolicy {
     }
 
     /// Returns those of the versions that are to be served, the highest first.
-    pub fn choose<'f>(&self, found: &'f [Found]) -> Vec<&'f Found> {
-        let mut chosen: Vec<_> = found.iter().collect();
-        chosen.sort_unstable_by_key(|it| std::cmp::Reverse(it.version));
+    pub fn choose(&self, versions: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let mut chosen: Vec<_> = versions.into_iter().collect();
+        chosen.sort_unstable_by_key(|&it| std::cmp::Reverse(it));
         match self {
             Self::Latest(count) => chosen.truncate(*count),
             Self::All => {}
-            Self::Specific(wanted) => chosen.retain(|it| wanted.contains(&it.version)),
+            Self::Specific(wanted) => chosen.retain(|it| wanted.contains(it)),
         }
         chosen
     }
@@ -59,7 +57,6 @@ mod tests {
 
     #[test]
     fn a_policy_chooses_the_highest_first() {
-        let found: Vec<_> = [3, 1, 12, 2].map(|version| Found { version, ..Found::default() }).into();
         let table = [
             ("latest", vec![12]),
             ("latest:2", vec![12, 3]),
@@ -69,8 +66,7 @@ mod tests {
         ];
         for (text, wanted) in table {
             let policy = VersionPolicy::read(text).unwrap();
-            let chosen: Vec<_> = policy.choose(&found).iter().map(|it| it.version).collect();
-            assert_eq!(chosen, wanted, "{text}");
+            assert_eq!(policy.choose([3, 1, 12, 2]), wanted, "{text}");
         }
         for text in ["", "latest:0", "latest:x", "all:1", "specific:", "specific:-1", "newest"] {
             assert!(VersionPolicy::read(text).is_err(), "{text}");

@@ -64,8 +64,10 @@ struct Shelf {
 }
 
 impl Source for Arc<Shelf> {
-    fn look(&self) -> Result<Vec<Found>, String> {
-        Ok(self.versions.lock().unwrap().clone())
+    fn look(&self, policy: &VersionPolicy) -> Result<Vec<Found>, String> {
+        let versions = self.versions.lock().unwrap();
+        let chosen = policy.choose(versions.iter().map(|it| it.version));
+        Ok(chosen.into_iter().map(|version| Found { version, stamp: version, bytes: None }).collect())
     }
 
     fn load(&self, found: &Found) -> Result<Loaded, String> {
