@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use weir_predictor::runtime::LoadOptions;
-use weir_predictor::runtime::onnx::{Engine, GpuFlags};
+use weir_predictor::runtime::gpu::GpuFlags;
+use weir_predictor::runtime::onnx::Engine;
 use weir_sdk::{Batching, Data, Env, Model, Tensor};
 
 use crate::answers;

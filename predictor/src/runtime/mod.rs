@@ -2,6 +2,8 @@
 //! and name it in [`RUNTIMES`].
 
 mod fault;
+pub mod gpu;
+mod lent;
 pub mod lightgbm;
 pub mod onnx;
 mod pace;
@@ -102,8 +104,8 @@ pub struct LoadOptions {
     pub threads: Threads,
     /// What computes ONNX models.
     pub onnx_engine: onnx::Engine,
-    /// What computes ONNX and TensorRT models.
-    pub gpu: onnx::Gpu,
+    /// What the command line says of GPUs.
+    pub gpu: gpu::Gpu,
     /// How Python serves it, where it does.
     pub python: python::PythonOptions,
     /// What the command line tells of its tensors, where its file does not.

@@ -7,7 +7,6 @@ pub mod embedded;
 pub mod graph;
 mod ort;
 pub mod proto;
-mod providers;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,6 @@ use weir_sdk::{Env, Model};
 use super::{LoadError, LoadOptions, Runtime, search};
 
 pub(super) use self::ort::load_with;
-pub use self::providers::{Gpu, GpuFlags};
 
 /// What computes ONNX models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

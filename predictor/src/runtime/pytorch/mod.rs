@@ -99,11 +99,13 @@ fn script(
     let missing = |reason| LoadError::Engine { path: named.to_owned(), reason };
     let torch = Torch::open(&options.search()).map_err(missing)?;
     torch.inter_op(options.threads.inter_op);
+    let device = options.gpu.pytorch();
+    torch.reach(&device).map_err(|error| missing(brief(&error).to_owned()))?;
     let malformed = |reason| LoadError::Malformed { path: named.to_owned(), reason };
-    let module = torch.load(file, options.threads.intra_op).map_err(|error| {
+    let module = torch.load(file, &device, options.threads.intra_op).map_err(|error| {
         malformed(format!("libtorch {} does not load it: {}", torch.version(), brief(&error)))
     })?;
-    tracing::info!(model = options.name, "libtorch {} runs it", torch.version());
+    tracing::info!(model = options.name, "libtorch {} runs it on {device}", torch.version());
     let bytes = file.metadata().map(|it| it.len()).unwrap_or(0);
     let script = Script::new(module, labels, bytes, options).map_err(malformed)?;
     Ok(Box::new(script))
