@@ -160,21 +160,6 @@ fn a_gpu_that_is_asked_for_and_not_there_is_an_error() {
 }
 
 #[test]
-fn an_engine_of_tensorrt_is_refused_with_what_serves_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = folder.path().join("model.plan");
-    std::fs::write(&plan, b"ftrt").unwrap();
-    let runtime = weir_predictor::find("tensorrt").unwrap();
-    let error = weir_predictor::load(folder.path(), Some(runtime), &LoadOptions::default()).err().unwrap();
-    let text = error.to_string();
-    assert!(
-        text.contains("a serialized TensorRT engine is not supported")
-            && text.contains("--upstream=HOST:PORT"),
-        "{text}"
-    );
-}
-
-#[test]
 fn what_onnx_runtime_refuses_is_told_in_its_words() {
     let Some((_, library)) = golden() else { return };
     let error = weir_predictor::load(&small("sparse.onnx"), None, &options(&library)).err().unwrap();

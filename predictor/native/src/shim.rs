@@ -87,7 +87,10 @@ pub(crate) use functions;
 /// # Errors
 /// What is missing, where it was looked for, and how to get it.
 pub(crate) fn find(shim: &Wanted, library: &Wanted, search: &Search) -> Result<(PathBuf, PathBuf), String> {
-    let library = library.find(search).map_err(|error| error.to_string())?;
+    let library = library.find(search).map_err(|error| {
+        let (file, install) = (shim.files.first().copied().unwrap_or_default(), shim.install);
+        format!("{error}; beside it this predictor needs {file}, which `{install}` builds")
+    })?;
     let shim = shim.find(search).or_else(|error| {
         // Where the library was named by its variable, the shim may lie with it.
         let beside = shim.files.iter().map(|it| library.with_file_name(it)).find(|it| it.is_file());

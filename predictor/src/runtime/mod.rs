@@ -76,12 +76,25 @@ pub trait Runtime: Sync {
         false
     }
 
+    /// What the flags of a model say so that a GPU computes it, where one can and does not unasked.
+    fn gpu_flag(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Tells what evaluates this framework's models here, such as `this build itself` or a library and where it was found.
     ///
     /// # Errors
     /// What is missing on this machine, and how to get it.
     fn engine(&self, _env: &Env) -> Result<String, String> {
         Ok("this build itself".to_owned())
+    }
+
+    /// The same where the flag [`Runtime::gpu_flag`] has that value, which asks for a GPU.
+    ///
+    /// # Errors
+    /// What is missing on this machine, and how to get it.
+    fn gpu_engine(&self, env: &Env, _value: &str) -> Result<String, String> {
+        self.engine(env)
     }
 
     /// Reads one model: a file, or a folder that [`Runtime::recognizes_folder`]. Runs no code out of it.

@@ -33,8 +33,8 @@ const SHIM: Wanted = Wanted {
 
 /// The device that is always there.
 pub const CPU: &str = "cpu";
-/// The part of libtorch for NVIDIA's GPUs.
-const CUDA: &str = "libtorch_cuda.so";
+/// The file of the part of libtorch for NVIDIA's GPUs.
+pub const CUDA: &str = "libtorch_cuda.so";
 
 /// libtorch, opened.
 pub struct Torch {
@@ -105,19 +105,28 @@ impl Torch {
         reached.map_err(|error| format!("libtorch {} cannot compute on {device}: {error}", self.version()))
     }
 
+    /// Returns where the part of libtorch for NVIDIA's GPUs is, in libtorch's folder, and does not open it.
+    ///
+    /// # Errors
+    /// How to get it.
+    pub fn cuda(folder: &Path) -> Result<PathBuf, String> {
+        let path = folder.join(CUDA);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(format!(
+            "a GPU is asked for, and PyTorch at {} is for processors: {CUDA} is not beside it; install a PyTorch for CUDA and \
+             build the shim for it, or leave out --pytorch_device",
+            folder.display()
+        ))
+    }
+
     /// Opens the part of libtorch that computes on NVIDIA's GPUs, which is beside the other: it tells the other of itself.
     fn open_cuda(&self) -> Result<(), String> {
         static OPENED: Mutex<Option<libloading::Library>> = Mutex::new(None);
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.is_none() {
-            let path = self.folder.join(CUDA);
-            if !path.is_file() {
-                return Err(format!(
-                    "a GPU is asked for, and PyTorch at {} is for processors: {CUDA} is not beside it; install a PyTorch for \
-                     CUDA and build the shim for it, or leave out --pytorch_device",
-                    self.folder.display()
-                ));
-            }
+            let path = Self::cuda(&self.folder)?;
             *opened = Some(opened::open(&path).map_err(|error| format!("a GPU is asked for: {error}"))?);
         }
         Ok(())

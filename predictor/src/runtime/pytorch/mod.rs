@@ -7,7 +7,7 @@ mod zip;
 
 use std::path::Path;
 
-use weir_native::torch::Torch;
+use weir_native::torch::{CUDA, Torch};
 use weir_sdk::{Env, Model};
 
 use self::archive::What;
@@ -36,9 +36,20 @@ impl Runtime for Pytorch {
         zip::begins(head) || head.starts_with(LEGACY)
     }
 
+    fn gpu_flag(&self) -> Option<&'static str> {
+        Some("--pytorch_device=cuda")
+    }
+
     fn engine(&self, env: &Env) -> Result<String, String> {
         let (_, libtorch) = Torch::find(&search(env))?;
         Ok(format!("libtorch at {}", libtorch.display()))
+    }
+
+    fn gpu_engine(&self, env: &Env, _value: &str) -> Result<String, String> {
+        let (_, libtorch) =
+            Torch::find(&search(env)).map_err(|error| format!("{error}; {CUDA} comes with it"))?;
+        Torch::cuda(libtorch.parent().unwrap_or(&libtorch))
+            .map(|it| format!("libtorch for CUDA at {}", it.display()))
     }
 
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {

@@ -6,11 +6,10 @@ mod profile;
 
 use std::path::Path;
 
-use weir_native::onnxruntime::WANTED;
 use weir_native::tensorrt;
 use weir_sdk::{Env, Model};
 
-use super::onnx::load_with;
+use super::onnx::{load_with, provider};
 use super::{LoadError, LoadOptions, Runtime, search};
 
 /// The runtime of models for TensorRT.
@@ -31,7 +30,7 @@ impl Runtime for TensorRt {
     }
 
     fn engine(&self, env: &Env) -> Result<String, String> {
-        match (libnvinfer(env), provider(env)) {
+        match (libnvinfer(env), provider(env, PROVIDER)) {
             (Ok(engines), Ok(models)) => Ok(format!("{engines} for engines, {models} for ONNX models")),
             (Ok(engines), Err(missing)) => {
                 Ok(format!("{engines} for engines, and nothing for ONNX models: {missing}"))
@@ -48,7 +47,7 @@ impl Runtime for TensorRt {
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
         let missing = |reason| LoadError::Engine { path: path.to_owned(), reason };
         if path.extension().is_some_and(|it| it == "onnx") {
-            provider(&options.env).map_err(|reason| missing(format!("{reason}; {UPSTREAM}")))?;
+            provider(&options.env, PROVIDER).map_err(|reason| missing(format!("{reason}; {UPSTREAM}")))?;
             return load_with(path, options, &options.gpu.for_tensorrt());
         }
         plan::load(path, options)
@@ -56,25 +55,11 @@ impl Runtime for TensorRt {
 }
 
 const UPSTREAM: &str = "or name a server that has it by --upstream=HOST:PORT";
-/// The provider's file, beside ONNX Runtime's own.
-const PROVIDER: &str = "libonnxruntime_providers_tensorrt.so";
+/// ONNX Runtime's name of the provider.
+const PROVIDER: &str = "tensorrt";
 
 /// What serves engines.
 fn libnvinfer(env: &Env) -> Result<String, String> {
     let (_, library) = tensorrt::TensorRt::find(&search(env))?;
     Ok(format!("TensorRT at {}", library.display()))
-}
-
-/// What serves ONNX models.
-fn provider(env: &Env) -> Result<String, String> {
-    let found = WANTED.find(&search(env));
-    let found = found.map_err(|error| format!("{error}; the package for GPUs is onnxruntime-gpu"))?;
-    let provider = found.with_file_name(PROVIDER);
-    if provider.is_file() {
-        return Ok(format!("ONNX Runtime's TensorRT provider at {}", provider.display()));
-    }
-    Err(format!(
-        "ONNX Runtime at {} is for processors: {PROVIDER} is not beside it; get it by `pip install onnxruntime-gpu`",
-        found.display()
-    ))
 }
