@@ -43,6 +43,8 @@ public:
         refuse(what + (said.empty() ? ", and does not say why" : ": " + said));
     }
 
+    bool has_errors() const { return !errors_.empty(); }
+
     // Errors go to whoever asked; without one, as in a thread of TensorRT's own, there is nobody to tell.
     static void hear(nvinfer1::ILogger::Severity severity, const char* text) {
         using Severity = nvinfer1::ILogger::Severity;
@@ -244,6 +246,8 @@ struct Output {
     std::vector<int64_t> shape;
     Pinned::Block block;
     size_t length;
+    // Where it is until the GPU is done, for one that stays with the processor.
+    const void* host;
 };
 
 struct Result {
@@ -289,7 +293,8 @@ public:
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
 
-    std::unique_ptr<Result> run(int32_t profile, const WeirTensor* inputs, uint64_t count, const uint8_t* wanted) {
+    // Sets `refused` where the shapes are what is wrong.
+    std::unique_ptr<Result> run(int32_t profile, const WeirTensor* inputs, uint64_t count, const uint8_t* wanted, bool& refused) {
         const Listener listener;
         check(cudaSetDevice(model_.device), "the GPU is gone");
         choose(profile, listener);
@@ -299,26 +304,35 @@ public:
         const Settled settled(stream_);
         uint64_t next = 0;
         for (size_t at = 0; at < model_.ports.size(); ++at) {
-            if (!model_.ports[at].input) continue;
+            const Port& port = model_.ports[at];
+            if (!port.input) {
+                // What it would write sizes to was the last prediction's.
+                if (port.on_host) context_->setTensorAddress(port.name.c_str(), nullptr);
+                continue;
+            }
             if (next >= count) refuse("fewer inputs than the engine has");
-            staged.push_back(feed(at, inputs[next++], listener));
+            staged.push_back(feed(at, inputs[next++], listener, refused));
         }
         if (next != count) refuse("more inputs than the engine has");
         const char* missing = nullptr;
         if (context_->inferShapes(1, &missing) != 0) {
+            refused = true;
             listener.fail(missing == nullptr ? "TensorRT refuses these shapes" : "TensorRT lacks the input `" + std::string(missing) + "`");
         }
         std::vector<Dims> shapes(model_.ports.size());
         for (size_t at = 0; at < model_.ports.size(); ++at) {
-            if (!model_.ports[at].input) shapes[at] = prepare(at, staged);
+            if (!model_.ports[at].input) shapes[at] = prepare(at, staged, listener);
         }
         if (!context_->enqueueV3(stream_)) listener.fail("TensorRT failed");
-        wait();
         for (size_t at = 0; at < shapes.size(); ++at) {
             if (!model_.ports[at].input && growing_[at] != nullptr) shapes[at] = growing_[at]->shape();
         }
         fetch(*result, shapes, wanted);
-        wait();
+        check(cudaEventRecord(done_, stream_), "the GPU takes no work");
+        check(cudaEventSynchronize(done_), "the GPU failed");
+        for (Output& it : result->outputs) {
+            if (it.host != nullptr) std::memcpy(it.block.at(), it.host, it.length);
+        }
         return result;
     }
 
@@ -339,7 +353,7 @@ private:
     }
 
     // Sends an input to the GPU, by way of memory that it reads itself.
-    Pinned::Block feed(size_t at, const WeirTensor& given, const Listener& listener) {
+    Pinned::Block feed(size_t at, const WeirTensor& given, const Listener& listener, bool& refused) {
         const Port& port = model_.ports[at];
         const char* name = port.name.c_str();
         Dims shape{};
@@ -347,7 +361,10 @@ private:
         shape.nbDims = given.rank;
         for (int32_t dim = 0; dim < given.rank; ++dim) shape.d[dim] = given.shape[dim];
         if (bytes_of(shape, port.type) != given.length) refuse("input `" + port.name + "` has not as many bytes as its shape says");
-        if (!context_->setInputShape(name, shape)) listener.fail("input `" + port.name + "`: TensorRT refuses the shape");
+        if (!context_->setInputShape(name, shape)) {
+            refused = true;
+            listener.fail("input `" + port.name + "`: TensorRT refuses the shape");
+        }
         auto block = model_.pinned->take(given.length);
         std::memcpy(block.at(), given.data, given.length);
         void* address = block.at();
@@ -359,27 +376,27 @@ private:
         return block;
     }
 
-    // Gives an output memory; returns its shape, with sizes below nought where it is not known before it is computed.
-    Dims prepare(size_t at, std::vector<Pinned::Block>& staged) {
+    // Gives an output memory; returns its shape, with sizes below nought where only the prediction tells it.
+    Dims prepare(size_t at, std::vector<Pinned::Block>& staged, const Listener& listener) {
         const Port& port = model_.ports[at];
         const char* name = port.name.c_str();
         const Dims shape = context_->getTensorShape(name);
+        void* address = memory_[at].at();
         if (port.on_host) {
             if (!known(shape)) refuse("output `" + port.name + "` has sizes that nobody knows");
             staged.push_back(model_.pinned->take(bytes_of(shape, port.type)));
-            host_[at] = staged.back().at();
-            context_->setTensorAddress(name, host_[at]);
+            address = host_[at] = staged.back().at();
         } else if (known(shape)) {
-            context_->setTensorAddress(name, memory_[at].reserve(bytes_of(shape, port.type)));
-        } else {
-            if (growing_[at] == nullptr) growing_[at] = std::make_unique<Growing>(memory_[at]);
-            context_->setTensorAddress(name, memory_[at].at());
-            context_->setOutputAllocator(name, growing_[at].get());
+            address = memory_[at].reserve(bytes_of(shape, port.type));
+        } else if (growing_[at] == nullptr) {
+            growing_[at] = std::make_unique<Growing>(memory_[at]);
+            if (!context_->setOutputAllocator(name, growing_[at].get())) listener.fail("output `" + port.name + "`: TensorRT refuses to ask for memory");
         }
+        if (!context_->setTensorAddress(name, address)) listener.fail("output `" + port.name + "`: TensorRT refuses its memory");
         return shape;
     }
 
-    // Brings the outputs that are wanted back from the GPU.
+    // Brings the outputs that are wanted back from the GPU, as soon as it has them.
     void fetch(Result& result, const std::vector<Dims>& shapes, const uint8_t* wanted) {
         size_t output = 0;
         for (size_t at = 0; at < model_.ports.size(); ++at) {
@@ -388,19 +405,15 @@ private:
             const Dims& shape = shapes[at];
             if (!known(shape)) refuse("TensorRT did not tell the shape of output `" + port.name + "`");
             const size_t length = bytes_of(shape, port.type);
-            result.outputs.push_back({port.name, port.type, {shape.d, shape.d + shape.nbDims}, model_.pinned->take(length), length});
-            void* to = result.outputs.back().block.at();
+            std::vector<int64_t> sizes(shape.d, shape.d + shape.nbDims);
+            result.outputs.push_back({port.name, port.type, std::move(sizes), model_.pinned->take(length), length, nullptr});
+            Output& it = result.outputs.back();
             if (port.on_host) {
-                std::memcpy(to, host_[at], length);
+                it.host = host_[at];
             } else {
-                check(cudaMemcpyAsync(to, memory_[at].at(), length, cudaMemcpyDeviceToHost, stream_), "an output does not come back");
+                check(cudaMemcpyAsync(it.block.at(), memory_[at].at(), length, cudaMemcpyDeviceToHost, stream_), "an output does not come back");
             }
         }
-    }
-
-    void wait() {
-        check(cudaEventRecord(done_, stream_), "the GPU takes no work");
-        check(cudaEventSynchronize(done_), "the GPU failed");
     }
 
     Model& model_;
@@ -478,8 +491,10 @@ EXPORT Model* weir_tensorrt_load(void* (*create)(void*, int32_t), const void* pl
         const Listener listener;
         model = std::make_unique<Model>();
         model->device = device;
-        model->runtime.reset(static_cast<nvinfer1::IRuntime*>(create(static_cast<nvinfer1::ILogger*>(&logger()), NV_TENSORRT_VERSION)));
-        if (model->runtime == nullptr) listener.fail("TensorRT does not start");
+        auto* runtime = static_cast<nvinfer1::IRuntime*>(create(static_cast<nvinfer1::ILogger*>(&logger()), NV_TENSORRT_VERSION));
+        // What failed may come as a pointer that is not null and points nowhere (seen with 10.16): its log tells.
+        if (runtime == nullptr || listener.has_errors()) listener.fail("TensorRT does not start");
+        model->runtime.reset(runtime);
         // A plan may carry libraries: plugins, or a runtime of its own. They would run as the predictor.
         model->runtime->setEngineHostCodeAllowed(false);
         model->engine.reset(model->runtime->deserializeCudaEngine(plan, length));
@@ -505,12 +520,13 @@ EXPORT Context* weir_tensorrt_context(Model* model, char* error, uint64_t room) 
     return made ? context.release() : nullptr;
 }
 
-// Predicts: one call at a time for a context. Inputs are the engine's, in its order; `wanted` has a byte for each of its outputs.
+// Predicts: one call at a time for a context. Inputs are the engine's, in its order; `wanted` has a byte for each of its outputs;
+// `refused` is set where shapes are wrong, which is for the caller to mend.
 EXPORT Result* weir_tensorrt_run(Context* context, int32_t profile, const WeirTensor* inputs, uint64_t count, const uint8_t* wanted,
-                                 char* error, uint64_t room) {
+                                 bool* refused, char* error, uint64_t room) {
     std::unique_ptr<Result> result;
     const bool ran = guarded(error, room, [&] {
-        result = context->run(profile, inputs, count, wanted);
+        result = context->run(profile, inputs, count, wanted, *refused);
         for (const auto& it : result->outputs) {
             result->views.push_back({it.name.c_str(), it.type, static_cast<int32_t>(it.shape.size()), it.shape.data(), it.block.at(), it.length});
         }

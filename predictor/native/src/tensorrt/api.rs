@@ -26,7 +26,7 @@ functions! { BUILD;
     schema = "weir_tensorrt_schema": fn(NonNull<RawModel>) -> *const c_char;
     context = "weir_tensorrt_context": fn(NonNull<RawModel>, *mut c_char, u64) -> Option<NonNull<RawContext>>;
     run = "weir_tensorrt_run": fn(
-        NonNull<RawContext>, i32, *const RawTensor, u64, *const u8, *mut c_char, u64
+        NonNull<RawContext>, i32, *const RawTensor, u64, *const u8, *mut bool, *mut c_char, u64
     ) -> Option<NonNull<RawResult>>;
     outputs = "weir_tensorrt_outputs": fn(NonNull<RawResult>, *mut *const RawTensor) -> u64;
     free_result = "weir_tensorrt_free_result": fn(NonNull<RawResult>);

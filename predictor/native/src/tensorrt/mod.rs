@@ -60,6 +60,8 @@ pub struct Engine {
 pub enum Failure {
     /// Others predicted until the time was up.
     Late,
+    /// TensorRT's text of shapes that it does not take.
+    Refused(String),
     /// TensorRT's text, or CUDA's.
     Failed(String),
 }
@@ -159,17 +161,20 @@ impl Engine {
         let profile = i32::try_from(profile).unwrap_or(i32::MAX);
         let api = &self.libraries.shim;
         let context = self.take(until)?;
+        let mut refused = false;
         // SAFETY: nobody else has the context; tensors are lent for the time of the call, as many as said, each as long as its
-        // shape says; there is a byte for each output; the buffer has the room that is said.
+        // shape says; there is a byte for each output; the flag and the buffer are there, with the room that is said.
         let outcome = checked(|error, room| unsafe {
-            let (raw, count) = (lent.raw.as_ptr(), lent.raw.len() as u64);
-            (api.run)(context.0, profile, raw, count, asked.as_ptr(), error, room)
+            let (inputs, count) = (lent.raw.as_ptr(), lent.raw.len() as u64);
+            (api.run)(context.0, profile, inputs, count, asked.as_ptr(), &raw mut refused, error, room)
         });
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(context);
         self.returned.notify_one();
         let results = Results { outputs: api.outputs, free: api.free_result };
+        let outcome =
+            outcome.map_err(|text| if refused { Failure::Refused(text) } else { Failure::Failed(text) })?;
         // SAFETY: the result is this shim's, and nobody else has it.
-        outcome.and_then(|result| unsafe { results.take(result) }).map_err(Failure::Failed)
+        unsafe { results.take(outcome) }.map_err(Failure::Failed)
     }
 
     /// Takes a context that nobody has.

@@ -112,6 +112,7 @@ impl Model for Plan {
         let run = || lent::to(inputs, |given| self.engine.run(profile, given, wanted, until));
         let answers = self.pace.time(rows, run).map_err(|failure| match failure {
             Failure::Late => Error::new(Code::Deadline, "time was up before the GPU was free"),
+            Failure::Refused(text) => Error::invalid(text),
             Failure::Failed(text) => Error::new(Code::Inference, text),
         })?;
         let answers = answers.into_iter().map(lent::take).collect::<Result<Vec<_>, Error>>()?;
