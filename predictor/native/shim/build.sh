@@ -4,7 +4,8 @@
 #   predictor/native/shim/build.sh torch PYTHON [FOLDER]
 #
 # libweir_torch.so against the PyTorch of a Python: beside its libraries, where the predictor looks for it, or in a folder. It is for
-# the libtorch it was built against: build it again after an update.
+# the libtorch it was built against: build it again after an update. What it misses in another shows when it is opened, and not in
+# the middle of a prediction.
 #
 #   predictor/native/shim/build.sh tensorrt FOLDER [HEADERS] [CUDA]
 #
@@ -26,13 +27,13 @@ main() {
 }
 
 torch() {
-    local python=$1 torch old=0
+    local python=$1 torch new_strings=0
     # Found without importing it, which may want CUDA.
     torch=$("$python" -c 'import importlib.util as it; print(it.find_spec("torch").submodule_search_locations[0])')
-    # Old releases keep the strings of the C++ library's first form.
-    grep -aq _ZN3c105ErrorC1E.*NSt7__cxx11 "$torch/lib/libc10.so" && old=1
+    # Old releases keep the strings of the C++ library's first form; the names of functions that take one tell.
+    tr '\0' '\n' <"$torch/lib/libc10.so" | grep -a '^_ZN3c105ErrorC1E.*NSt7__cxx11' >/dev/null && new_strings=1
     # Its headers do not bear warnings.
-    compile torch "${2:-$torch/lib}" -w "-D_GLIBCXX_USE_CXX11_ABI=$old" \
+    compile torch "${2:-$torch/lib}" -w "-D_GLIBCXX_USE_CXX11_ABI=$new_strings" \
         -isystem "$torch/include" -isystem "$torch/include/torch/csrc/api/include" \
         -L"$torch/lib" -Wl,--no-as-needed,--allow-shlib-undefined -ltorch_cpu -lc10 -Wl,-rpath,"$torch/lib"
 }
@@ -51,7 +52,7 @@ tensorrt() {
 compile() {
     local out=$2/libweir_$1.so source=$here/$1.cpp
     shift 2
-    "${CXX:-g++}" -std=c++20 -O2 -fPIC -shared -fvisibility=hidden "$source" "$@" -o "$out.new"
+    "${CXX:-g++}" -std=c++20 -O2 -fPIC -shared -fvisibility=hidden "$source" "$@" -Wl,-z,defs,-z,now -o "$out.new"
     mv "$out.new" "$out"
     echo "$out"
 }

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
