@@ -81,8 +81,21 @@ rows = numpy.random.default_rng(5).normal(size=(8, 3)).astype(numpy.float32)
 print(json.dumps([rows.tolist(), (rows @ w).tolist(), (rows + rows).tolist()]))
 "#;
 
-/// An engine, what numpy answers, and the environment that serves it; `None`, with the reason printed, where something is missing.
-fn built() -> Option<(tempfile::TempDir, serde_json::Value, Vec<(String, String)>)> {
+/// An engine in its folder, what numpy answers, and the environment that serves it.
+struct Built {
+    folder: tempfile::TempDir,
+    numbers: serde_json::Value,
+    env: Vec<(String, String)>,
+}
+
+impl Built {
+    fn env(&self) -> Vec<(&str, &str)> {
+        self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+}
+
+/// Builds an engine; `None`, with the reason printed, where something is missing.
+fn built() -> Option<Built> {
     let skip = |what: &str| -> Option<_> {
         println!("skipped: {what}; engines of TensorRT need a GPU, and were not run");
         None
@@ -112,15 +125,15 @@ fn built() -> Option<(tempfile::TempDir, serde_json::Value, Vec<(String, String)
             String::from_utf8_lossy(&out.stderr)
         ));
     }
-    Some((folder, serde_json::from_slice(&out.stdout).unwrap(), env))
+    Some(Built { folder, numbers: serde_json::from_slice(&out.stdout).unwrap(), env })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_answers_what_numpy_does_within_its_profiles() {
-    let Some((folder, numbers, env)) = built() else { return };
-    let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let Some(built) = built() else { return };
+    let Built { folder, numbers, .. } = &built;
     let told = ["--model_format=tensorrt", "--model_dir", folder.path().to_str().unwrap()];
-    let (_running, url) = predictor(&told, &env).await;
+    let (_running, url) = predictor(&told, &built.env()).await;
     ready(&url).await;
     let told = get(&format!("{url}/v2/models/model")).await.unwrap().json();
     assert_eq!(
@@ -156,13 +169,13 @@ async fn an_engine_answers_what_numpy_does_within_its_profiles() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_is_cut_off_is_refused_in_tensorrts_words() {
-    let Some((folder, _, env)) = built() else { return };
+    let Some(built) = built() else { return };
+    let folder = &built.folder;
     let file = folder.path().join("model.plan");
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let told = ["--model_format=tensorrt", "--model_dir", folder.path().to_str().unwrap()];
-    let (_running, url) = predictor(&told, &env).await;
+    let (_running, url) = predictor(&told, &built.env()).await;
     let text = refusal(&url).await;
     assert!(text.contains("TensorRT does not take the engine: "), "{text}");
 }
