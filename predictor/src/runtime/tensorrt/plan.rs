@@ -1,6 +1,7 @@
 //! A serialized engine as a model: its own inputs and outputs are the signature, its profiles say which shapes it takes.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use weir_native::tensorrt::{Engine, Failure, Port, TensorRt};
@@ -14,7 +15,11 @@ const COST: Duration = Duration::from_millis(1);
 
 /// A loaded engine.
 struct Plan {
+    library: TensorRt,
+    gpu: u32,
     engine: Engine,
+    /// What CUDA says once the GPU does not answer this process any more: it stays so until it starts anew.
+    lost: OnceLock<String>,
     signature: Signature,
     batching: Batching,
     bytes: u64,
@@ -45,12 +50,13 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>,
         ),
     };
     let engine = library.load(&bytes, gpu, options.gpu.contexts()).map_err(malformed)?;
-    let plan = Plan::new(engine, bytes.len() as u64).map_err(|what| LoadError::Unsupported {
-        path: path.to_owned(),
-        what,
-        advice: "build the engine with plain inputs and outputs (`trtexec --inputIOFormats=fp32:chw`)"
-            .to_owned(),
-    })?;
+    let plan =
+        Plan::new(library, gpu, engine, bytes.len() as u64).map_err(|what| LoadError::Unsupported {
+            path: path.to_owned(),
+            what,
+            advice: "build the engine with plain inputs and outputs (`trtexec --inputIOFormats=fp32:chw`)"
+                .to_owned(),
+        })?;
     tracing::info!(model = options.name, "TensorRT {} runs it on GPU {gpu}", library.version());
     Ok(Box::new(plan))
 }
@@ -58,10 +64,17 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>,
 impl Plan {
     /// # Errors
     /// The input or output that cannot be served.
-    fn new(engine: Engine, bytes: u64) -> Result<Self, String> {
+    fn new(library: TensorRt, gpu: u32, engine: Engine, bytes: u64) -> Result<Self, String> {
         let signature = signature(&engine.inputs, &engine.outputs)?;
         let batching = batching(&engine.inputs, &engine.outputs);
-        Ok(Self { engine, signature, batching, bytes })
+        Ok(Self { library, gpu, engine, lost: OnceLock::new(), signature, batching, bytes })
+    }
+
+    fn failed(&self, text: String) -> Error {
+        if let Err(lost) = self.library.reach(self.gpu) {
+            self.lost.get_or_init(|| lost);
+        }
+        Error::new(Code::Inference, text)
     }
 }
 
@@ -113,10 +126,14 @@ impl Model for Plan {
         let answers = answers.map_err(|failure| match failure {
             Failure::Late => Error::new(Code::Deadline, "time was up before the GPU was free"),
             Failure::Refused(text) => Error::invalid(text),
-            Failure::Failed(text) => Error::new(Code::Inference, text),
+            Failure::Failed(text) => self.failed(text),
         })?;
         let answers = answers.into_iter().map(lent::take).collect::<Result<Vec<_>, Error>>()?;
         in_order(&answers, wanted)
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.lost.get().map_or(Ok(()), |lost| Err(format!("{lost}; start the predictor anew")))
     }
 
     fn cost(&self, _rows: usize) -> Duration {
