@@ -21,7 +21,10 @@ here=$(dirname "${BASH_SOURCE[0]}")
 main() {
     case ${1:-} in
     torch) torch "${2:?usage: build.sh torch PYTHON [FOLDER]}" "${3:-}" ;;
-    tensorrt) tensorrt "${2:?usage: build.sh tensorrt FOLDER [HEADERS] [CUDA]}" "${3:-/usr/include/x86_64-linux-gnu}" "${4:-/usr/local/cuda}" ;;
+    tensorrt)
+        tensorrt "${2:?usage: build.sh tensorrt FOLDER [HEADERS] [CUDA]}" \
+            "${3:-/usr/include/x86_64-linux-gnu}" "${4:-/usr/local/cuda}"
+        ;;
     *) echo "usage: build.sh torch PYTHON [FOLDER], or build.sh tensorrt FOLDER [HEADERS] [CUDA]" >&2 && exit 64 ;;
     esac
 }

@@ -357,7 +357,8 @@ private:
         const Port& port = model_.ports[at];
         const char* name = port.name.c_str();
         Dims shape{};
-        if (given.type != port.type || given.rank < 0 || given.rank > Dims::MAX_DIMS) refuse("input `" + port.name + "` is of another type");
+        if (given.type != port.type) refuse("input `" + port.name + "` is of another type");
+        if (given.rank < 0 || given.rank > Dims::MAX_DIMS) refuse("input `" + port.name + "` has too many sizes");
         shape.nbDims = given.rank;
         for (int32_t dim = 0; dim < given.rank; ++dim) shape.d[dim] = given.shape[dim];
         if (bytes_of(shape, port.type) != given.length) refuse("input `" + port.name + "` has not as many bytes as its shape says");
@@ -390,7 +391,9 @@ private:
             address = memory_[at].reserve(bytes_of(shape, port.type));
         } else if (growing_[at] == nullptr) {
             growing_[at] = std::make_unique<Growing>(memory_[at]);
-            if (!context_->setOutputAllocator(name, growing_[at].get())) listener.fail("output `" + port.name + "`: TensorRT refuses to ask for memory");
+            if (!context_->setOutputAllocator(name, growing_[at].get())) {
+                listener.fail("output `" + port.name + "`: TensorRT refuses to ask for memory");
+            }
         }
         if (!context_->setTensorAddress(name, address)) listener.fail("output `" + port.name + "`: TensorRT refuses its memory");
         return shape;
@@ -411,7 +414,8 @@ private:
             if (port.on_host) {
                 it.host = host_[at];
             } else {
-                check(cudaMemcpyAsync(it.block.at(), memory_[at].at(), length, cudaMemcpyDeviceToHost, stream_), "an output does not come back");
+                check(cudaMemcpyAsync(it.block.at(), memory_[at].at(), length, cudaMemcpyDeviceToHost, stream_),
+                      "an output does not come back");
             }
         }
     }
@@ -528,7 +532,8 @@ EXPORT Result* weir_tensorrt_run(Context* context, int32_t profile, const WeirTe
     const bool ran = guarded(error, room, [&] {
         result = context->run(profile, inputs, count, wanted, *refused);
         for (const auto& it : result->outputs) {
-            result->views.push_back({it.name.c_str(), it.type, static_cast<int32_t>(it.shape.size()), it.shape.data(), it.block.at(), it.length});
+            const auto rank = static_cast<int32_t>(it.shape.size());
+            result->views.push_back({it.name.c_str(), it.type, rank, it.shape.data(), it.block.at(), it.length});
         }
     });
     return ran ? result.release() : nullptr;

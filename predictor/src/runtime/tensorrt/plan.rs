@@ -97,12 +97,14 @@ fn signature(inputs: &[Port], outputs: &[Port]) -> Result<Signature, String> {
     Ok(Signature { platform, inputs, outputs, ..Signature::default() })
 }
 
-/// Rows go together where every first size is open, and a profile takes several.
+/// Rows go together where every first size is open, and profiles take several.
 fn batching(inputs: &[Port], outputs: &[Port]) -> Batching {
     let open = |it: &Port| it.shape.first() == Some(&-1);
-    let several = |it: &Port| it.profiles.iter().any(|it| it.most.first().is_some_and(|&size| size > 1));
-    let rows = inputs.iter().chain(outputs).all(open) && inputs.iter().all(several) && !inputs.is_empty();
-    if rows { Batching::Gains } else { Batching::Never }
+    if inputs.iter().chain(outputs).all(open) && profile::rows(inputs) > 1 {
+        Batching::Gains
+    } else {
+        Batching::Never
+    }
 }
 
 impl Model for Plan {
@@ -142,6 +144,10 @@ impl Model for Plan {
 
     fn batching(&self) -> Batching {
         self.batching
+    }
+
+    fn most_rows(&self) -> Option<usize> {
+        (self.batching != Batching::Never).then(|| profile::rows(&self.engine.inputs))
     }
 
     fn memory(&self) -> Option<u64> {

@@ -42,6 +42,25 @@ pub(super) fn choose(inputs: &[Port], shapes: &[&[usize]]) -> Result<usize, Stri
     ))
 }
 
+/// How many rows the profiles take, every number from one to that; 0 where they do not take one row.
+pub(super) fn rows(inputs: &[Port]) -> usize {
+    let profiles = inputs.iter().map(|it| it.profiles.len()).min().unwrap_or(0);
+    let first = |sizes: &[i64]| sizes.first().copied().unwrap_or(0);
+    let range = |at: usize| {
+        let all = || inputs.iter().map(|it| &it.profiles[at]);
+        let least = all().map(|it| first(&it.least)).max().unwrap_or(0);
+        (least, all().map(|it| first(&it.most)).min().unwrap_or(0))
+    };
+    let ranges: Vec<(i64, i64)> = (0..profiles).map(range).collect();
+    let mut taken = 0;
+    while let Some((_, most)) =
+        ranges.iter().find(|(least, most)| least.saturating_sub(1) <= taken && *most > taken)
+    {
+        taken = *most;
+    }
+    usize::try_from(taken).unwrap_or(0)
+}
+
 fn takes(profile: &Profile, shape: &[usize]) -> bool {
     let sizes = shape.iter().map(|&it| i64::try_from(it).unwrap_or(i64::MAX));
     shape.len() == profile.least.len()
@@ -92,6 +111,18 @@ mod tests {
         assert!(choose(&[x], &[&[1, 4]]).unwrap_err().contains("[1, 4]"));
         assert_eq!(choose(&[port("x", &[])], &[&[7]]), Ok(0));
         assert_eq!(choose(&[port("scale", &[[&[], &[], &[]]])], &[&[]]), Ok(0));
+    }
+
+    #[test]
+    fn rows_are_those_that_profiles_take_without_a_gap() {
+        let x = |profiles: &[[&[i64]; 3]]| rows(&[port("x", profiles)]);
+        assert_eq!(x(&[[&[5, 3], &[6, 3], &[8, 3]], [&[1, 3], &[2, 3], &[4, 3]]]), 8);
+        assert_eq!(x(&[[&[1, 3], &[2, 3], &[4, 3]], [&[6, 3], &[6, 3], &[8, 3]]]), 4);
+        assert_eq!(x(&[[&[2, 3], &[2, 3], &[4, 3]]]), 0);
+        assert_eq!((x(&[[&[], &[], &[]]]), x(&[])), (0, 0));
+        let both = [port("x", &[[&[1], &[1], &[8]]]), port("y", &[[&[1], &[1], &[2]]])];
+        assert_eq!(rows(&both), 2);
+        assert_eq!(x(&[[&[1], &[1], &[i64::MAX]]]), usize::try_from(i64::MAX).unwrap());
     }
 
     #[test]
