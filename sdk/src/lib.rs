@@ -24,7 +24,8 @@ mod wire;
 pub mod workers;
 
 pub use call::{
-    BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Travellers, Verb,
+    BoxFuture, Call, Context, Handle, MemoryHeld, Metadata, ModelState, ModelStatus, RepositoryVerb,
+    Travellers, Verb, VersionStatus,
 };
 pub use client::{Peer, Target};
 pub use explain::{Explain, Explanation, Inquiry, Next};
