@@ -12,6 +12,7 @@ pub mod host;
 mod id;
 pub mod metrics;
 pub mod model;
+pub mod pool;
 mod properties;
 mod repoll;
 pub mod run;
@@ -21,7 +22,7 @@ pub mod telemetry;
 pub mod threads;
 pub mod transform;
 mod wire;
-pub mod workers;
+
 
 pub use call::{
     BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Travellers, Verb,
