@@ -1,19 +1,24 @@
 //! Model files in, tensors out: the framework runtimes. A runtime never sees HTTP, gRPC or JSON requests, and no model file
-//! runs code.
+//! runs code, unless its user chose the one runtime that is for that.
 
 mod images;
 pub mod runtime;
+pub mod tensors;
 #[cfg(test)]
 mod tests;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use weir_sdk::flags::switch;
-use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions};
-use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Threads, storage};
+use weir_sdk::flags::{seconds, switch};
+use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions, UpstreamHost};
+use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Target, Threads, storage};
 
+use runtime::onnx::GpuFlags;
+use runtime::python::{self, PythonOptions};
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
+use tensors::Tensors;
 
 /// The predictor's flags.
 #[derive(Debug, clap::Args)]
@@ -44,11 +49,59 @@ struct Flags {
     /// Threads for predictions that take longer than microseconds [default: one a core]
     #[arg(long = "threads", help_heading = MODEL)]
     threads: Option<usize>,
+    /// TensorFlow's threads within one operation, in TensorFlow Serving's words; 0 leaves it to the threads there are
+    #[arg(long = "tensorflow_intra_op_parallelism", help_heading = MODEL)]
+    intra_op: Option<usize>,
+    /// TensorFlow's operations side by side within one prediction; 0 leaves it to the threads there are
+    #[arg(long = "tensorflow_inter_op_parallelism", help_heading = MODEL)]
+    inter_op: Option<usize>,
+    /// Both at once, where neither is said
+    #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
+    session: Option<usize>,
+    /// What computes ONNX models: `auto` and `onnxruntime` ONNX Runtime; `embedded` this build itself, which has nothing for
+    /// them yet and refuses them
+    #[arg(long = "onnx_engine", default_value = "auto", hide_default_value = true, help_heading = MODEL)]
+    onnx_engine: runtime::onnx::Engine,
+    #[command(flatten)]
+    gpu: GpuFlags,
+    /// The server that holds the model, such as a Triton: the address of its gRPC port, `host:port`. Nothing is loaded here
+    #[arg(long = "upstream", value_parser = upstream, help_heading = MODEL)]
+    upstream: Option<Target>,
+    /// The model's name there [default: its name here]
+    #[arg(long = "upstream_model", requires = "upstream", help_heading = MODEL)]
+    upstream_model: Option<String>,
+    /// `python`: the model is served by Python processes, which run code out of it; no model gets this unasked
+    #[arg(long = "runtime", help_heading = MODEL)]
+    runtime: Option<String>,
+    /// The Python program [default: $VIRTUAL_ENV, $CONDA_PREFIX, or `python3` of $PATH]
+    #[arg(long = "python", help_heading = MODEL)]
+    python: Option<String>,
+    /// Python processes; each answers one request at a time [default: 1]
+    #[arg(long = "workers", help_heading = MODEL)]
+    workers: Option<usize>,
+    /// The Python class that is the model, or takes its weights, in a `.py` beside them
+    #[arg(long = "model_class_name", help_heading = MODEL)]
+    model_class_name: Option<String>,
+    /// How long a Python process may take over a request whose caller tells no deadline [default: 60]
+    #[arg(long = "python_timeout_seconds", value_parser = seconds, help_heading = MODEL)]
+    python_timeout: Option<Duration>,
+    /// The inputs of a model whose file does not tell them, such as `x:FP32[-1,3,32,32],mask:INT64`
+    #[arg(long = "inputs", default_value = "", hide_default_value = true, value_parser = tensors::read, help_heading = MODEL)]
+    inputs: tensors::Specs,
+    /// Its outputs, in the same form
+    #[arg(long = "outputs", default_value = "", hide_default_value = true, value_parser = tensors::read, help_heading = MODEL)]
+    outputs: tensors::Specs,
     #[command(flatten)]
     server: ServerFlags,
 }
 
 const MODEL: &str = "The model";
+
+/// Reads an address. Triton's gRPC port is 8001.
+fn upstream(text: &str) -> Result<Target, String> {
+    let address = text.strip_prefix("grpc://").unwrap_or(text);
+    Target::parse(address, 8001).map_err(|error| error.message)
+}
 
 fn listed_inputs(text: &str) -> Result<ListedInputs, String> {
     match text {
@@ -85,7 +138,13 @@ impl Labels {
 pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let launch = images::as_flags(launch)?;
     let flags: Flags = launch.parse("predictor", "Serves one model over V1, V2 and gRPC.")?;
-    let runtime = flags.model_format.as_deref().map(find).transpose()?;
+    if let Some(target) = flags.upstream {
+        let there = flags.upstream_model.unwrap_or_else(|| flags.model_name.clone());
+        let host = UpstreamHost::new(flags.model_name, there, target, flags.server.max_body_bytes);
+        return Ok(Service { handle: host, flags: flags.server, background: None });
+    }
+    let gpu = flags.gpu.try_into().map_err(BuildError::Config)?;
+    let runtime = chosen(flags.runtime.as_deref(), flags.model_format.as_deref())?;
     let predict_proba = match (flags.predict_proba, launch.env.get("PREDICT_PROBA")) {
         (Some(told), _) => told,
         (None, Some(text)) => switch(text)
@@ -98,16 +157,49 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
     let threads = Threads::default();
-    let threads = Threads { workers: flags.threads.unwrap_or(threads.workers), ..threads };
+    // TensorFlow Serving heeds the flag of both where neither of the two is said; nought is as if it were not written.
+    let said = |it: Option<usize>| it.filter(|&it| it > 0);
+    let both = said(flags.session).filter(|_| said(flags.intra_op.max(flags.inter_op)).is_none());
+    let threads = Threads {
+        workers: flags.threads.unwrap_or(threads.workers),
+        intra_op: said(flags.intra_op).or(both).unwrap_or(threads.intra_op),
+        inter_op: said(flags.inter_op).or(both).unwrap_or(threads.inter_op),
+    };
     let name = flags.model_name.clone();
+    let by_python = runtime.is_some_and(|it| it.name() == python::NAME);
+    let workers = flags.workers.unwrap_or(1).max(1);
+    if workers > 1 && !by_python {
+        tracing::info!(
+            "flag `--workers={workers}` has no effect: it is for the runtime `{}`, a native model has `--threads`",
+            python::NAME
+        );
+    }
     let options = ModelOptions {
-        threads: threads.workers,
+        // Who waits for a process holds a thread.
+        threads: if by_python { threads.workers.max(workers) } else { threads.workers },
         labels: flags.version_labels.0,
         inputs,
         ..ModelOptions::new(name)
     };
     let name = flags.model_name;
-    let load_options = LoadOptions { predict_proba, env: launch.env, threads };
+    let python = PythonOptions {
+        program: flags.python,
+        workers,
+        class_name: flags.model_class_name.filter(|it| !it.is_empty()),
+        format: flags.model_format,
+        timeout: flags.python_timeout.unwrap_or(PythonOptions::default().timeout),
+    };
+    let tensors = Tensors { inputs: flags.inputs.0, outputs: flags.outputs.0 };
+    let load_options = LoadOptions {
+        name: name.clone(),
+        predict_proba,
+        env: launch.env,
+        threads,
+        onnx_engine: flags.onnx_engine,
+        gpu,
+        python,
+        tensors,
+    };
     let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);
@@ -115,6 +207,20 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         move || drop(host.load())
     });
     Ok(Service { handle: host, flags: flags.server, background: Some(background) })
+}
+
+/// The runtime that the flags name: `--runtime python` serves a model of any format.
+fn chosen(runtime: Option<&str>, format: Option<&str>) -> Result<Option<&'static dyn Runtime>, BuildError> {
+    match runtime {
+        Some(python::NAME) => find(python::NAME).map(Some),
+        Some(other) => {
+            tracing::warn!(
+                "`--runtime {other}` has no effect: the format names the runtime, or it is `python`"
+            );
+            format.map(find).transpose()
+        }
+        None => format.map(find).transpose(),
+    }
 }
 
 /// Returns the runtime of a model format.
@@ -181,7 +287,8 @@ fn folder_of(path: &Path) -> String {
     folder.map(|it| format!("{}{}", it.display(), std::path::MAIN_SEPARATOR)).unwrap_or_default()
 }
 
-/// Loads a folder that is a model as a whole, the one model file of a folder, or a file itself. Without a runtime the file tells which one reads it: by its ending,
+/// Loads a folder that is a model as a whole, the one model file of a folder, or a file itself. Without a runtime the file tells
+/// which one reads it: by its ending,
 /// and where several have that ending, by how it begins.
 ///
 /// # Errors
@@ -203,8 +310,10 @@ pub fn load(
     let mut recognized = Vec::new();
     for file in &files {
         let ending = file.extension().and_then(|it| it.to_str()).unwrap_or_default();
-        let fits: Vec<_> =
-            candidates.iter().copied().filter(|it| it.extensions().contains(&ending)).collect();
+        let takes = |it: &&dyn Runtime| {
+            it.extensions().contains(&ending) || it.refused_extensions().contains(&ending)
+        };
+        let fits: Vec<_> = candidates.iter().copied().filter(takes).collect();
         if fits.is_empty() {
             continue;
         }

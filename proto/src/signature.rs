@@ -13,15 +13,26 @@ pub struct TensorSpec {
     pub datatype: DataType,
     /// Its sizes, outermost first; -1 is any.
     pub shape: Vec<i64>,
+    /// Not even the number of its sizes is known: `shape` is `[-1]` and says nothing.
+    pub unranked: bool,
     /// For an output with a score a class: the classes, in the order of its last dimension; two classes for an output of one
     /// number a row, which is the second one's. Empty elsewhere.
     pub labels: Vec<String>,
+    /// What the model's own graph calls it, such as `x:0`; empty where that is nobody's concern.
+    pub inner_name: String,
 }
 
 impl TensorSpec {
     /// Creates a spec.
     pub fn new(name: impl Into<String>, datatype: DataType, shape: impl Into<Vec<i64>>) -> Self {
-        Self { name: name.into(), datatype, shape: shape.into(), labels: Vec::new() }
+        Self {
+            name: name.into(),
+            datatype,
+            shape: shape.into(),
+            unranked: false,
+            labels: Vec::new(),
+            inner_name: String::new(),
+        }
     }
 
     /// Names the classes that an output scores.
@@ -51,6 +62,10 @@ pub struct Signature {
     /// Of a table, the inputs that the model does not look at: they may be of any kind, and where columns are named they may be
     /// left out.
     pub ignored: Vec<usize>,
+    /// What the signature is made for, as TensorFlow tells it, such as `tensorflow/serving/predict`; empty elsewhere.
+    pub method_name: String,
+    /// Shapes are told and not held: the model itself says which it takes.
+    pub lenient: bool,
 }
 
 impl Signature {
@@ -94,7 +109,7 @@ impl Signature {
         };
         let Some(size) = spec.datatype.size() else {
             let shape = vec![1; spec.shape.len()];
-            return Ok(vec![fit(spec, Tensor::strings(spec.name.clone(), shape, vec![body]))?]);
+            return Ok(vec![self.fit(spec, Tensor::strings(spec.name.clone(), shape, vec![body]))?]);
         };
         let open = spec.shape.iter().filter(|&&it| it < 0).count();
         let sizes = spec.shape.iter().filter_map(|&it| usize::try_from(it).ok());
@@ -112,7 +127,7 @@ impl Signature {
             spec.shape.iter().map(|&it| usize::try_from(it).unwrap_or(body.len() / fixed)).collect();
         let count = crate::tensor::elements(&shape).unwrap_or(usize::MAX);
         let data = Data::from_raw(spec.datatype, body, count, &spec.name)?;
-        Ok(vec![fit(spec, Tensor::new(spec.name.clone(), shape, data))?])
+        Ok(vec![self.fit(spec, Tensor::new(spec.name.clone(), shape, data))?])
     }
 
     /// Fits a request's tensors to the inputs: by name, or the only one whatever it is called; columns become the one
@@ -134,7 +149,7 @@ impl Signature {
                     return Err(text_in_row(&given).unwrap_or_else(|| wrong_inputs(&self.inputs, &given)));
                 }
             };
-            return Ok(vec![fit(spec, tensor)?]);
+            return Ok(vec![self.fit(spec, tensor)?]);
         }
         let mut given: Vec<_> = given.into_iter().map(Some).collect();
         let mut bound = Vec::with_capacity(self.inputs.len());
@@ -142,7 +157,7 @@ impl Signature {
             let found =
                 given.iter_mut().find(|it| it.as_ref().is_some_and(|tensor| tensor.name == spec.name));
             match found.and_then(Option::take) {
-                Some(tensor) => bound.push(fit(spec, tensor)?),
+                Some(tensor) => bound.push(self.fit(spec, tensor)?),
                 None => {
                     let rest: Vec<_> = given.into_iter().flatten().chain(bound).collect();
                     return Err(wrong_inputs(&self.inputs, &rest));
@@ -154,6 +169,20 @@ impl Signature {
 }
 
 impl Signature {
+    fn fit(&self, spec: &TensorSpec, mut tensor: Tensor) -> Result<Tensor, Error> {
+        if !self.lenient && !spec.unranked {
+            check_shape(spec, &tensor)?;
+        }
+        if tensor.data.is_empty() {
+            return Err(Error::invalid(format!(
+                "input `{}` is empty: at least one row is needed",
+                spec.name
+            )));
+        }
+        tensor.data = cast(&spec.name, tensor.data, spec.datatype)?;
+        Ok(tensor)
+    }
+
     /// Fits tensors to the columns of a table: by name, or in order where they have none; a matrix is taken apart.
     fn bind_table(&self, given: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
         let given = match <[Tensor; 1]>::try_from(given) {
@@ -197,7 +226,7 @@ impl Signature {
                 )));
             }
             column.shape = vec![rows];
-            bound.push(fit(spec, column)?);
+            bound.push(self.fit(spec, column)?);
         }
         let rows = bound.first().map_or(0, Tensor::rows);
         for place in ignored {
@@ -306,12 +335,6 @@ fn not_numbers(name: &str, got: DataType, want: DataType) -> Error {
     Error::invalid(format!("input `{name}` has datatype {got}, the model wants {want}"))
 }
 
-fn fit(spec: &TensorSpec, mut tensor: Tensor) -> Result<Tensor, Error> {
-    check_shape(spec, &tensor)?;
-    tensor.data = cast(&spec.name, tensor.data, spec.datatype)?;
-    Ok(tensor)
-}
-
 fn check_shape(spec: &TensorSpec, tensor: &Tensor) -> Result<(), Error> {
     let fits = spec.shape.len() == tensor.shape.len()
         && spec
@@ -331,9 +354,6 @@ fn check_shape(spec: &TensorSpec, tensor: &Tensor) -> Result<(), Error> {
             "input `{}` has shape {:?}, the model expects {:?}",
             spec.name, tensor.shape, spec.shape
         )));
-    }
-    if tensor.data.is_empty() {
-        return Err(Error::invalid(format!("input `{}` is empty: at least one row is needed", spec.name)));
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ pub enum DataType {
 }
 
 impl DataType {
-    const ALL: [Self; 14] = [
+    /// Every type, in an order that stays: Python workers are told a type by its place.
+    pub const ALL: [Self; 14] = [
         Self::Bool,
         Self::Uint8,
         Self::Uint16,
@@ -139,6 +140,19 @@ impl<T: Pod> Buffer<T> {
             Repr::Owned(values) => Bytes::from_owner(Owner(values)),
             Repr::Lent(bytes) => bytes,
         }
+    }
+
+    /// Returns the bytes of a message that the numbers are lent by; none where they are its own.
+    pub const fn lent(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Lent(bytes) => Some(bytes),
+            Repr::Owned(_) => None,
+        }
+    }
+
+    /// Returns the numbers as they lie in memory.
+    pub fn as_bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(self)
     }
 
     /// Returns the numbers as a vector, copying only what is lent.

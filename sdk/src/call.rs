@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use weir_proto::{Code, DecodeLimits, Error, Face, Form, InferRequest, Origin, Payload};
 
-use crate::{Metrics, Signature};
+use crate::Signature;
 use crate::flags::HeaderList;
 
 /// A boxed future, as trait objects need them.
@@ -310,6 +310,8 @@ pub struct Metadata {
     pub versions: Vec<String>,
     /// What it takes and gives.
     pub signature: Signature,
+    /// All its signatures by name, where the model's own service is asked and its framework names them.
+    pub signatures: Vec<(String, Signature)>,
 }
 
 /// A component: what stands behind a server. Predictor, transformer, explainer and router are each one.
@@ -340,11 +342,6 @@ pub trait Handle: Send + Sync + 'static {
     fn reshapes(&self, model: &str) -> bool {
         let _ = model;
         false
-    }
-
-    /// Adds what it counts itself to the metrics of its server, once, before the server starts.
-    fn register(&self, metrics: &Metrics) {
-        let _ = metrics;
     }
 
     /// Whether models can be loaded and unloaded.

@@ -31,7 +31,7 @@ pub use client::{Peer, Target};
 pub use explain::{Explain, Explanation, Inquiry, Next};
 pub use flags::{Env, HeaderList, Launch, ServerFlags};
 pub use metrics::Metrics;
-pub use model::{Batching, Model};
+pub use model::{Asked, Batching, Model, Question, Reply, Whole};
 pub use run::{BuildError, Service, main};
 pub use server::{Drain, Events, Limits, Running, Server, Sockets, Switches};
 pub use threads::Threads;

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
 use crate::Verb;
 
@@ -139,11 +139,6 @@ impl Metrics {
     /// Returns how many requests are being served.
     pub fn in_flight(&self) -> i64 {
         self.in_flight.get()
-    }
-
-    /// Adds a metric of a component's own: what is kept of it by a clone goes on counting.
-    pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
     /// Returns the text a Prometheus server scrapes.

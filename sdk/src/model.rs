@@ -1,8 +1,10 @@
 //! What a model is: tensors in, tensors out, nothing of HTTP, gRPC or JSON.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use weir_proto::{Error, Signature, Tensor};
+use weir_proto::{Error, Face, InferRequest, InferResponse, Signature, Tensor};
+
+use crate::{Call, Context, Verb};
 
 /// A loaded model. It is shared by every request, so prediction takes `&self`.
 pub trait Model: Send + Sync + 'static {
@@ -15,6 +17,34 @@ pub trait Model: Send + Sync + 'static {
     /// # Errors
     /// `InvalidInput` for values the model cannot take, `Inference` when the model itself fails.
     fn predict(&self, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>, Error>;
+
+    /// Predicts as [`Model::predict`] does, for a caller who waits no longer than `until`. A model whose work can be stopped
+    /// from outside stops it then.
+    ///
+    /// # Errors
+    /// As for [`Model::predict`], and `Deadline`.
+    fn predict_until(
+        &self,
+        inputs: &[Tensor],
+        wanted: &[usize],
+        until: Option<Instant>,
+    ) -> Result<Vec<Tensor>, Error> {
+        let _ = until;
+        self.predict(inputs, wanted)
+    }
+
+    /// The model, where it takes requests whole: nothing is checked against its signature then, nor told by it.
+    fn whole(&self) -> Option<&dyn Whole> {
+        None
+    }
+
+    /// Whether it answers now; a model may depend on something that comes and goes.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn health(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// About how long a prediction of that many rows takes. Short work runs where it is; longer work goes to the model's
     /// own threads, so that it never holds up the thread that moves other callers' bytes.
@@ -35,6 +65,11 @@ pub trait Model: Send + Sync + 'static {
         None
     }
 
+    /// The names of its signatures, where its framework names them: each is one that [`Model::under`] knows.
+    fn signature_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether rows of several requests may be predicted together, and whether that is faster.
     fn batching(&self) -> Batching {
         Batching::Even
@@ -43,6 +78,67 @@ pub trait Model: Send + Sync + 'static {
     /// About how many bytes of memory it holds; `None` when nobody can tell.
     fn memory(&self) -> Option<u64> {
         None
+    }
+}
+
+/// A model that reads requests and writes answers itself, as somebody's own code does.
+pub trait Whole: Send + Sync {
+    /// Answers one request. It may block: it is asked on the model's own threads.
+    ///
+    /// # Errors
+    /// What the model says, and `Deadline`.
+    fn answer(&self, question: Question) -> Result<Reply, Error>;
+
+    /// Whether it explains as well.
+    fn explains(&self) -> bool {
+        false
+    }
+}
+
+/// A request that a model gets whole.
+#[derive(Debug)]
+pub struct Question {
+    /// [`Verb::Infer`] or [`Verb::Explain`].
+    pub verb: Verb,
+    /// The model's name.
+    pub model: String,
+    /// What is asked.
+    pub asked: Asked,
+    /// The face the answer is wanted in.
+    pub want: Face,
+    /// What travels with the call: headers, and the deadline.
+    pub context: Context,
+}
+
+/// What a model is asked.
+#[derive(Debug)]
+pub enum Asked {
+    /// A body of the V1 protocol, as the client wrote it.
+    Json(bytes::Bytes),
+    /// A request of the Open Inference Protocol in whatever form, or what a transformer made.
+    Tensors(InferRequest),
+}
+
+/// What a model answers to a request that it got whole.
+#[derive(Debug)]
+pub enum Reply {
+    /// A body of the V1 protocol, as the client gets it.
+    Json(bytes::Bytes),
+    /// Tensors, to be written in the face that is wanted. Names of model and version need not be told.
+    Tensors(InferResponse),
+}
+
+impl Question {
+    /// Makes a question of a call: what is not V1 is decoded.
+    pub(crate) fn of(mut call: Call) -> Result<(Self, weir_proto::Form), Error> {
+        let (asked, form) = if call.payload.face == Face::V1 {
+            (Asked::Json(std::mem::take(&mut call.payload.body)), std::mem::take(&mut call.payload.form))
+        } else {
+            let (request, form) = call.take_request()?;
+            (Asked::Tensors(request), form)
+        };
+        let Call { verb, model, want, context, .. } = call;
+        Ok((Self { verb, model, asked, want, context }, form))
     }
 }
 

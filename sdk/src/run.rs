@@ -30,9 +30,7 @@ impl Service {
     /// Serves on those sockets, and begins the background work.
     pub fn start(self, sockets: Sockets) -> crate::server::Running {
         let flags = &self.flags;
-        let metrics = Metrics::new();
-        self.handle.register(&metrics);
-        let server = Server::new(self.handle, flags.into(), metrics)
+        let server = Server::new(self.handle, flags.into(), Metrics::new())
             .switched(flags.into())
             .propagating(flags.into())
             .events(flags.events.clone());

@@ -52,8 +52,15 @@ pub(crate) fn frame(message: &impl Message) -> Bytes {
 ///
 /// # Errors
 /// `InvalidInput` when the body is not one uncompressed message.
-pub(crate) fn unframe<M: Message + Default>(mut body: Bytes) -> Result<M, Error> {
-    let broken = |why: &str| Error::invalid(format!("not a gRPC message: {why}"));
+pub(crate) fn unframe<M: Message + Default>(body: Bytes) -> Result<M, Error> {
+    M::decode(message_of(body)?).map_err(|error| broken(&error.to_string()))
+}
+
+/// Returns the bytes of the one message of a body.
+///
+/// # Errors
+/// `InvalidInput` when the body is not one uncompressed message.
+pub(crate) fn message_of(mut body: Bytes) -> Result<Bytes, Error> {
     if body.len() < PREFIX {
         return Err(broken("the body is cut short"));
     }
@@ -66,7 +73,11 @@ pub(crate) fn unframe<M: Message + Default>(mut body: Bytes) -> Result<M, Error>
     if body.get_u32() as usize != body.len() {
         return Err(broken("the length in the prefix is not that of the body"));
     }
-    M::decode(body).map_err(|error| broken(&error.to_string()))
+    Ok(body)
+}
+
+fn broken(why: &str) -> Error {
+    Error::invalid(format!("not a gRPC message: {why}"))
 }
 
 /// Reads a length that a message tells.

@@ -16,7 +16,7 @@ use crate::harness::{get, mesh, root, wait_for};
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The Python that has the clients; `None`, with the reason printed, where there is none.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     if let Some(python) = std::env::var_os("WEIR_TEST_PYTHON").filter(|it| !it.is_empty()) {
         return Some(python.into());
     }

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{manifest, mesh, post, post_with, root, wait_for, weir};
+use crate::harness::{get, manifest, mesh, post, post_with, root, wait_for, weir};
 
 const LATE: Duration = Duration::from_secs(20);
 const INPUTS: &str = r#"{"inputs": [[6.8, 2.8, 4.8, 1.4]]}"#;
 
 /// A predictor as a process of its own, and what it logs.
-struct Predictor {
+pub(crate) struct Predictor {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Predictor {
-    async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = weir()
             .args(["predictor", "--host=127.0.0.1", "--admin_port=0", "--lame_duck_seconds=0"])
             .args(args)
@@ -39,6 +39,11 @@ impl Predictor {
         let listens = it.line("predictor listens").unwrap();
         let address = listens.split_once("http=").unwrap().1.split(' ').next().unwrap();
         it.url = format!("http://{address}");
+        if it.has("model loaded") {
+            // It is logged a moment before it answers.
+            let ready = format!("{}/v2/health/ready", it.url);
+            wait_for(LATE, || async { get(&ready).await.is_ok_and(|it| it.status == 200) }).await;
+        }
         it
     }
 

@@ -135,6 +135,25 @@ fn tricks_of_picklers_lead_nowhere() {
     check(model(&laughs, "N").as_bytes(), "with several outputs is not supported");
 }
 
+#[test]
+fn ten_thousand_broken_saved_models_do_no_harm() {
+    let seeds: Vec<_> = root()
+        .join("predictor/testdata/tensorflow")
+        .read_dir()
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .filter(|it| it.extension().is_some_and(|it| it == "pb"))
+        .map(|it| std::fs::read(it).unwrap())
+        .collect();
+    let mut random = Random(0xbad);
+    let kept = seeds
+        .iter()
+        .cycle()
+        .take(10_000)
+        .filter(|seed| fuzz::saved_model(&mutate(seed, &seeds, &mut random)));
+    println!("{} of 10000 broken SavedModels could still be read", kept.count());
+}
+
 /// Where `WEIR_GOLDEN` leads to models of every family, they are the seeds, else those of the repository.
 #[test]
 fn ten_thousand_broken_files_do_no_harm() {

@@ -3,6 +3,7 @@
 // Every module here is a test's; what fails shall say so at once.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+mod answers;
 mod clients;
 mod compose;
 mod compression;
@@ -17,13 +18,19 @@ mod headers;
 mod hop;
 mod hostile;
 mod limits;
+mod memory;
 mod mistakes;
+mod mutations;
+mod onnxruntime;
 mod openapi;
 mod pmml;
+mod python;
 mod readme;
 mod registry;
 mod schema;
 mod separate;
 mod serve;
 mod telemetry;
+mod tensorflow;
 mod tidy;
+mod upstream;

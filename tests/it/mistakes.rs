@@ -213,7 +213,11 @@ fn a_mistake_in_a_manifest_is_told_with_file_line_and_field() {
     );
     check(
         "  predictor: {model: {modelFormat: {name: pmml2}, storageUri: .}}",
-        &["m.yaml:5:", "unknown model format `pmml2`; this build knows sklearn, xgboost, lightgbm, pmml"],
+        &[
+            "m.yaml:5:",
+            "unknown model format `pmml2`; this build knows sklearn, xgboost, lightgbm, pmml, python, tensorflow, onnx, tensorrt, \
+             triton",
+        ],
     );
     check(
         "  predictor: {sklearn: {storageUri: .}}\n  transformer: {steps: [{scael: {}}]}",

@@ -20,7 +20,7 @@ pub use events::event;
 pub use fit::fit;
 pub use json::json;
 pub use messages::{mesh, oip_request, oip_response};
-pub use models::{background, lightgbm, pickle, pmml, xgboost};
+pub use models::{ask, background, lightgbm, onnx_graph, open, pickle, pmml, saved_model, xgboost};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.
@@ -39,6 +39,8 @@ pub static TARGETS: &[Target] = &[
     Target { name: "xgboost", check: xgboost, seeds: seeds::xgboosts },
     Target { name: "lightgbm", check: lightgbm, seeds: seeds::lightgbms },
     Target { name: "background", check: background, seeds: seeds::backgrounds },
+    Target { name: "saved_model", check: saved_model, seeds: seeds::saved_models },
+    Target { name: "onnx_graph", check: onnx_graph, seeds: seeds::onnx_graphs },
     Target { name: "event", check: event, seeds: events::seeds },
 ];
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use weir_predictor::runtime::python;
 use weir_proto::document::{Position, Problem, Severity};
 use weir_proto::manifest::{
     self, Annotation, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
@@ -11,6 +12,8 @@ use weir_sdk::{HeaderList, Launch, storage};
 use crate::component::Kind;
 use crate::sources::{self, Source};
 
+/// The flag of a predictor that names the server which holds its model.
+const UPSTREAM: &str = "upstream";
 /// The folder a pod finds its model in.
 const MODEL_FOLDER: &str = "/mnt/models";
 
@@ -103,6 +106,26 @@ pub(crate) fn has_errors(problems: &[Problem]) -> bool {
     problems.iter().any(|it| it.severity == Severity::Error)
 }
 
+/// Whether a model is to be served by Python, by whichever of the ways to say it.
+fn is_by_python(spec: &ModelSpec) -> bool {
+    let named = spec.runtime.as_deref() == Some(python::NAME) || spec.format == python::NAME;
+    named || flag(&spec.args, "runtime") == Some(python::NAME)
+}
+
+/// The value of a flag among arguments, empty where it lacks one; the last counts.
+fn flag<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
+    let mut found = None;
+    for (at, arg) in args.iter().enumerate() {
+        let Some(rest) = arg.strip_prefix("--").and_then(|it| it.strip_prefix(name)) else { continue };
+        match rest.strip_prefix('=') {
+            Some(value) => found = Some(value),
+            None if rest.is_empty() => found = Some(args.get(at + 1).map_or("", String::as_str)),
+            None => {}
+        }
+    }
+    found
+}
+
 struct Planner<'a> {
     source: &'a Source,
     problems: &'a mut Vec<Problem>,
@@ -191,32 +214,54 @@ impl Planner<'_> {
     }
 
     fn model(&mut self, model: &str, spec: ModelSpec) -> Option<ComponentPlan> {
-        let runtime = match weir_predictor::find(&spec.format) {
+        let by_python = is_by_python(&spec);
+        let runtime = match weir_predictor::find(if by_python { python::NAME } else { &spec.format }) {
             Ok(runtime) => runtime,
             Err(error) => {
                 self.error(spec.at, "predictor.model.modelFormat.name", error.to_string());
                 return None;
             }
         };
+        let other = spec.runtime.clone().filter(|it| it != python::NAME);
         let without_effect = [
-            ("runtime", &spec.runtime),
+            ("runtime", &other),
             ("modelFormat.version", &spec.format_version),
             ("protocolVersion", &spec.protocol_version),
         ];
+        if by_python {
+            let message = format!("`{}` {}", python::NAME, python::WARNING);
+            self.warning(spec.at, "predictor.model.runtime", message);
+        }
         for (field, _) in without_effect.into_iter().filter(|(_, value)| value.is_some()) {
             let message = "has no effect here: the format names the runtime, and every protocol is spoken";
             self.warning(spec.at, &format!("predictor.model.{field}"), message);
         }
-        let Some(uri) = spec.storage_uri else {
-            self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
-            return None;
-        };
-        let folder = self.locate(&uri, spec.at, "predictor.model.storageUri")?;
-        let mut args =
-            vec!["--model_format".to_owned(), spec.format.clone(), "--model_dir".to_owned(), folder];
+        let mut args = vec!["--model_format".to_owned(), spec.format.clone()];
+        // A model that another server holds lies where that one finds it.
+        let elsewhere = flag(&spec.args, UPSTREAM).is_some();
+        if !elsewhere {
+            let Some(uri) = spec.storage_uri else {
+                self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
+                return None;
+            };
+            let folder = self.locate(&uri, spec.at, "predictor.model.storageUri")?;
+            args.extend(["--model_dir".to_owned(), folder]);
+        }
+        if by_python {
+            args.extend(["--runtime".to_owned(), python::NAME.to_owned()]);
+        }
         args.extend(spec.args);
         let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
-        let engine = match runtime.engine(&plan.launch.env) {
+        if elsewhere {
+            plan.note = format!("another server, because args name it by --{UPSTREAM}");
+            return Some(plan);
+        }
+        let engine = if by_python {
+            python::engine(flag(&plan.launch.args, "python"), &plan.launch.env)
+        } else {
+            runtime.engine(&plan.launch.env)
+        };
+        let engine = match engine {
             Ok(engine) => engine,
             Err(missing) => {
                 let message = format!("the model will not be loaded here: {missing}");
@@ -224,8 +269,11 @@ impl Planner<'_> {
                 "nothing on this machine".to_owned()
             }
         };
-        plan.note =
-            format!("runtime `{0}`, because modelFormat.name is `{0}`; served by {engine}", spec.format);
+        plan.note = if by_python {
+            format!("runtime `{}`, because the manifest says so; served by {engine}", python::NAME)
+        } else {
+            format!("runtime `{0}`, because modelFormat.name is `{0}`; served by {engine}", spec.format)
+        };
         Some(plan)
     }
 

@@ -4,5 +4,9 @@
 #![warn(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 pub mod library;
+pub mod onnxruntime;
+mod opened;
+pub mod tensorflow;
 
 pub use library::{NotFound, Search, Wanted};
+pub use opened::Input;

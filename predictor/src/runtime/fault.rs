@@ -42,9 +42,20 @@ pub(super) fn load<M: Model + 'static>(
     let bytes = std::fs::read(file).map_err(|source| LoadError::Read { path: path(), source })?;
     match read(&bytes) {
         Ok(model) => Ok(Box::new(model)),
-        Err(Fault::Malformed(reason)) => Err(LoadError::Malformed { path: path(), reason }),
-        Err(Fault::Unsupported { what, advice }) => {
-            Err(LoadError::Unsupported { path: path(), what, advice: advice.to_owned() })
+        Err(Fault::Malformed(reason)) => {
+            Err(LoadError::Malformed { path: path(), reason: shortened(reason) })
         }
+        Err(Fault::Unsupported { what, advice }) => {
+            Err(LoadError::Unsupported { path: path(), what: shortened(what), advice: advice.to_owned() })
+        }
+    }
+}
+
+/// Texts quote the file, which may hold anything.
+pub(crate) fn shortened(text: String) -> String {
+    const LONGEST: usize = 1000;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }

@@ -3,8 +3,15 @@
 
 mod fault;
 pub mod lightgbm;
+pub mod onnx;
+mod pace;
 pub mod pmml;
+mod protobuf;
+pub mod python;
 pub mod sklearn;
+pub mod tensorflow;
+pub mod tensorrt;
+pub mod triton;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
@@ -12,11 +19,22 @@ use std::path::{Path, PathBuf};
 use weir_native::Search;
 use weir_sdk::{Env, Model, Threads};
 
+use crate::tensors::Tensors;
+
 pub use self::fault::Fault;
 
 /// Every runtime this build knows.
-pub static RUNTIMES: &[&dyn Runtime] =
-    &[&sklearn::Sklearn, &xgboost::Xgboost, &lightgbm::Lightgbm, &pmml::Pmml];
+pub static RUNTIMES: &[&dyn Runtime] = &[
+    &sklearn::Sklearn,
+    &xgboost::Xgboost,
+    &lightgbm::Lightgbm,
+    &pmml::Pmml,
+    &python::Python,
+    &tensorflow::Tensorflow,
+    &onnx::Onnx,
+    &tensorrt::TensorRt,
+    &triton::Triton,
+];
 
 /// A framework: the formats it serves, the files it reads.
 pub trait Runtime: Sync {
@@ -25,6 +43,11 @@ pub trait Runtime: Sync {
 
     /// The endings of the model files it looks for in a folder, without the dot.
     fn extensions(&self) -> &'static [&'static str];
+
+    /// The endings of this framework's files that cannot be served: it says why, and what to do.
+    fn refused_extensions(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Returns whether a file that has such an ending begins as this framework's do. Endings are shared: by another framework,
     /// or by files that are no models.
@@ -38,7 +61,8 @@ pub trait Runtime: Sync {
         false
     }
 
-    /// Whether a model gets this runtime only where the manifest names it, because it runs code that comes with the model.
+    /// Whether a model gets this runtime only where the manifest names it: because it runs code that comes with the model, or
+    /// because its files are those of another runtime as well.
     fn only_by_name(&self) -> bool {
         false
     }
@@ -61,12 +85,22 @@ pub trait Runtime: Sync {
 /// What a manifest may say about loading a model.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
+    /// The name the model is served under.
+    pub name: String,
     /// Classifiers answer probabilities where the caller names no output (KServe's `PREDICT_PROBA=true`).
     pub predict_proba: bool,
     /// The environment the predictor was started in: where libraries are looked for.
     pub env: Env,
     /// How many threads the model has, and what for.
     pub threads: Threads,
+    /// What computes ONNX models.
+    pub onnx_engine: onnx::Engine,
+    /// What computes ONNX and TensorRT models.
+    pub gpu: onnx::Gpu,
+    /// How Python serves it, where it does.
+    pub python: python::PythonOptions,
+    /// What the command line tells of its tensors, where its file does not.
+    pub tensors: Tensors,
 }
 
 impl LoadOptions {

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 BATCHES = [1, 1000]
 # What was built before may be named instead.
-COMMAND = os.environ.get("BENCH", "cargo bench --quiet -p weir-tests --bench sklearn --").split()
+COMMAND = os.environ.get("BENCH", "cargo bench --quiet -p weir-tests --bench predict --").split()
 
 
 def main(rounds=5):
@@ -43,13 +43,13 @@ def main(rounds=5):
                 for rows in BATCHES:
                     keep(theirs, (files[name], rows), call_ns(model, rows))
             for line in subprocess.check_output([*COMMAND, *files.values()], text=True).splitlines():
-                file, rows, ns = line.split(" ")
-                keep(ours, (file, int(rows)), float(ns))
+                file, what, ns = line.split(" ")[:3]
+                keep(ours, (file, what), float(ns))
     print("scikit-learn {}, numpy {}; CPU time of a call in microseconds".format(sklearn.__version__, np.__version__))
     print("{:<20} {:>6} {:>14} {:>10} {:>8}".format("model", "rows", "scikit-learn", "weir", "ratio"))
     for name, file in files.items():
         for rows in BATCHES:
-            a, b = theirs[file, rows] / 1e3, ours[file, rows] / 1e3
+            a, b = theirs[file, rows] / 1e3, ours[file, str(rows)] / 1e3
             print("{:<20} {:>6} {:>14.1f} {:>10.2f} {:>7.0f}x".format(name, rows, a, b, a / b))
 
 
@@ -58,15 +58,19 @@ def keep(least, key, value):
 
 
 def call_ns(model, rows):
-    # The numbers of tests/benches/sklearn.rs.
+    # The numbers of tests/benches/predict.rs.
     features = model.n_features_in_
     x = (np.arange(rows * features) * 7919 % 1000 / 250.0 - 2.0).reshape(rows, features)
+    return least_ns(lambda: model.predict(x))
+
+
+def least_ns(call):
     calls, best = 1, float("inf")
     for _ in range(5):
         while True:
             before = time.process_time_ns()
             for _ in range(calls):
-                model.predict(x)
+                call()
             took = time.process_time_ns() - before
             if took > 20e6:
                 best = min(best, took / calls)

@@ -29,8 +29,10 @@ pub(super) fn framework(fields: Fields<'_>, format: &str) -> Option<ModelSpec> {
     if format == "pytorch" {
         args.extend(fields.string("modelClassName").map(|it| format!("--model_class_name={it}")));
     }
+    // Only `python` means something here: these keys have no runtime with KServe, and old manifests need one for a class's weights.
+    let runtime = fields.string("runtime").map(str::to_owned);
     let spec = shared(fields, args);
-    Some(ModelSpec { format: format.to_owned(), ..spec })
+    Some(ModelSpec { format: format.to_owned(), runtime, ..spec })
 }
 
 /// Reads what both have, and ends the reading. `args` come before those that are written.

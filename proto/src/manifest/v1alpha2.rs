@@ -5,7 +5,7 @@ use super::{Container, Explainer, Predictor, Revision, Serving, Transformer, mod
 use crate::document::Fields;
 
 /// The keys of a predictor, each of which names its format.
-const FRAMEWORKS: &[&str] = &["sklearn", "xgboost", "onnx", "tensorflow", "pytorch", "triton"];
+const FRAMEWORKS: &[&str] = &["sklearn", "xgboost", "onnx", "tensorflow", "pytorch", "tensorrt", "triton"];
 
 /// Reads a `spec`.
 pub(super) fn revisions(spec: Fields<'_>) -> Option<Vec<Revision>> {

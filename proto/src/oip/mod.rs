@@ -70,6 +70,11 @@ pub fn decode_response(body: Bytes) -> Result<InferResponse, Error> {
 
 /// Encodes a request with raw contents.
 pub fn encode_request(model: &str, version: &str, request: InferRequest) -> Bytes {
+    request_message(model, version, request).encode_to_vec().into()
+}
+
+/// Makes the message of a request with raw contents, which lends them.
+pub fn request_message(model: &str, version: &str, request: InferRequest) -> ModelInferRequest {
     let mut message = ModelInferRequest {
         model_name: model.to_owned(),
         model_version: version.to_owned(),
@@ -91,7 +96,7 @@ pub fn encode_request(model: &str, version: &str, request: InferRequest) -> Byte
         });
         message.raw_input_contents.push(input.data.into_raw());
     }
-    message.encode_to_vec().into()
+    message
 }
 
 /// Encodes an answer.

@@ -14,7 +14,10 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use prost::Message;
 use weir_proto::generated::{inference, mesh};
-use weir_proto::{Code, DataType, Error, Face, Form, Origin, Payload, Signature, TensorSpec};
+use weir_proto::{
+    Code, DataType, Error, Face, Form, InferRequest, InferResponse, Origin, Payload, Signature, TensorSpec,
+    oip,
+};
 
 pub use http_client::healthy;
 pub use target::Target;
@@ -148,7 +151,34 @@ impl Peer {
         };
         let properties = properties::from_wire(&mut signature, &told.properties);
         properties.map_err(|error| self.nonsense(&error.message))?;
-        Ok(Metadata { name: told.name, versions: told.versions, signature })
+        Ok(Metadata { name: told.name, versions: told.versions, signature, signatures: Vec::new() })
+    }
+
+    /// Asks a model of a server of the Open Inference Protocol, Weir's or not.
+    ///
+    /// # Errors
+    /// As for [`Peer::call`].
+    pub async fn infer(
+        &self,
+        model: &str,
+        version: &str,
+        request: InferRequest,
+        context: &Context,
+    ) -> Result<InferResponse, Error> {
+        let path = "/inference.GRPCInferenceService/ModelInfer";
+        let message = wire::frame(&oip::request_message(model, version, request));
+        self.exchange(path, message, context, oip::decode_response).await
+    }
+
+    /// Asks whether a model answers, of a server of the same protocol.
+    ///
+    /// # Errors
+    /// As for [`Peer::call`].
+    pub async fn model_ready(&self, model: &str, version: &str, context: &Context) -> Result<bool, Error> {
+        let path = "/inference.GRPCInferenceService/ModelReady";
+        let request = inference::ModelReadyRequest { name: model.to_owned(), version: version.to_owned() };
+        let told: inference::ModelReadyResponse = self.unary(path, &request, context).await?;
+        Ok(told.ready)
     }
 
     /// Loads or unloads a model of the peer.
@@ -183,26 +213,35 @@ impl Peer {
         message: &impl Message,
         context: &Context,
     ) -> Result<A, Error> {
+        let decode = |message| A::decode(message).map_err(|error| Error::invalid(error.to_string()));
+        self.exchange(path, wire::frame(message), context, decode).await
+    }
+
+    /// Sends a message with its prefix, and reads the message that comes back.
+    async fn exchange<A>(
+        &self,
+        path: &'static str,
+        message: Bytes,
+        context: &Context,
+        read: impl FnOnce(Bytes) -> Result<A, Error>,
+    ) -> Result<A, Error> {
         let left = context.remaining().map_err(|error| error.or_origin(self.origin))?;
         let span = telemetry::client_span(path, context);
         let mut headers = HeaderMap::with_capacity(8);
         write_headers(&mut headers, context, left, span.as_ref());
-        let work = self.attempt(path, wire::frame(message), headers);
+        let work = self.attempt(path, message, headers);
         let outcome = match left {
             Some(left) => tokio::time::timeout(left, work).await.unwrap_or_else(|_| Err(self.too_late())),
             None => work.await,
         };
+        let outcome =
+            outcome.and_then(|message| read(message).map_err(|error| self.nonsense(&error.message)));
         telemetry::finish(span, outcome.as_ref().err());
         outcome
     }
 
     /// Sends once; once more only when the connection was found closed before the request had left.
-    async fn attempt<A: Message + Default>(
-        &self,
-        path: &'static str,
-        message: Bytes,
-        headers: HeaderMap,
-    ) -> Result<A, Error> {
+    async fn attempt(&self, path: &'static str, message: Bytes, headers: HeaderMap) -> Result<Bytes, Error> {
         let mut retried = false;
         loop {
             let warm = self.link().await?;
@@ -236,11 +275,11 @@ impl Peer {
     }
 
     /// The message of an answer, or the error it tells in its trailers or, without a body, in its headers.
-    fn read<A: Message + Default>(&self, answer: link::Answer) -> Result<A, Error> {
+    fn read(&self, answer: link::Answer) -> Result<Bytes, Error> {
         let told =
             if answer.trailers.contains_key(wire::GRPC_STATUS) { &answer.trailers } else { &answer.headers };
         if told.get(wire::GRPC_STATUS).is_some_and(|status| status == "0") {
-            return wire::unframe(answer.data).map_err(|error| self.nonsense(&error.message));
+            return wire::message_of(answer.data).map_err(|error| self.nonsense(&error.message));
         }
         match tonic::Status::from_header_map(told) {
             Some(status) => Err(grpc::error_of(&status, self.origin)),

@@ -52,7 +52,7 @@ const ROUTER_ASKS: &str = "the router alone asks the predictor";
 const PLAIN: &str = "connections are plain here; let a proxy or a service mesh encrypt them";
 const ONE_MODEL: &str = "one model is served, the one of `--model_name`";
 const NO_BATCHES: &str = "requests are not gathered into batches";
-const TENSORFLOW: &str = "no TensorFlow runs here";
+const TENSORFLOW: &str = "TensorFlow's library runs as it comes, but for the number of its threads";
 
 /// A service that has one of these as a flag of its own reads it first.
 static FOREIGN: &[Foreign] = &[

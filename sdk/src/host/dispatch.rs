@@ -1,12 +1,12 @@
 //! Where a prediction runs: on the thread that has the request when it is short, on the model's own threads otherwise.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use weir_proto::{Error, Tensor};
+use weir_proto::{Code, Error, Tensor};
 
-use crate::Model;
 use crate::workers::Workers;
+use crate::{Model, Question, Reply};
 
 /// Work longer than this leaves the thread that moves bytes. To hand a job over costs some ten microseconds itself.
 const INLINE: Duration = Duration::from_micros(100);
@@ -22,10 +22,9 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// Under a signature by name; `None` when the model has no such signature.
-    pub(super) fn under(model: Arc<dyn Model>, signature: String) -> Option<Self> {
-        model.under(&signature)?;
-        Some(Self { model, signature: Some(signature) })
+    /// Under a signature by name, which the model has.
+    pub(super) fn under(model: Arc<dyn Model>, signature: String) -> Self {
+        Self { model, signature: Some(signature) }
     }
 
     /// The default signature.
@@ -51,7 +50,7 @@ impl Dispatch {
         Self { workers: Workers::new(format!("model-{name}"), threads, QUEUE) }
     }
 
-    /// Predicts: `inputs` and `wanted` as for [`Model::predict`].
+    /// Predicts: `inputs` and `wanted` as for [`Model::predict`]; `until` is when the caller stops waiting.
     ///
     /// # Errors
     /// The model's, and `Overloaded` when too many wait.
@@ -60,13 +59,26 @@ impl Dispatch {
         chosen: &Chosen,
         inputs: Vec<Tensor>,
         wanted: &[usize],
+        until: Option<Instant>,
     ) -> Result<Vec<Tensor>, Error> {
         let model = chosen.model();
         let rows = inputs.first().map_or(0, Tensor::rows);
         if model.cost(rows) <= INLINE {
-            return model.predict(&inputs, wanted);
+            return model.predict_until(&inputs, wanted, until);
         }
         let (chosen, wanted) = (chosen.clone(), wanted.to_vec());
-        self.workers.run(move || chosen.model().predict(&inputs, &wanted)).await
+        self.workers.run(move || chosen.model().predict_until(&inputs, &wanted, until)).await
+    }
+
+    /// Puts a question to a model that takes requests whole.
+    ///
+    /// # Errors
+    /// The model's, and `Overloaded` when too many wait.
+    pub(super) async fn ask(&self, model: Arc<dyn Model>, question: Question) -> Result<Reply, Error> {
+        let job = move || match model.whole() {
+            Some(whole) => whole.answer(question),
+            None => Err(Error::new(Code::Inference, "the model no longer takes requests whole")),
+        };
+        self.workers.run(job).await
     }
 }

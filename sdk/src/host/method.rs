@@ -44,6 +44,8 @@ impl<'s> Task<'s> {
                 }
                 Ok(task)
             }
+            Method::Classify if is_tensorflow(signature) => Ok(task(class_outputs(signature)?)),
+            Method::Regress if is_tensorflow(signature) => Ok(task(vec![number_output(signature)?])),
             Method::Classify => {
                 let at = classified(signature).ok_or_else(|| {
                     Error::invalid(format!(
@@ -84,6 +86,7 @@ impl<'s> Task<'s> {
                     None => Ok(output),
                 })
                 .collect(),
+            Method::Classify if is_tensorflow(self.signature) => self.classes(outputs),
             Method::Classify => {
                 let [output] = outputs.as_slice() else { return Err(strange()) };
                 let labels = &self.signature.outputs[self.wanted[0]].labels;
@@ -104,6 +107,63 @@ impl<'s> Task<'s> {
             }
         }
     }
+}
+
+impl Task<'_> {
+    /// Names and scores of classes that the model itself gives, either of them or both; what it lacks is empty, or nought.
+    fn classes(&self, outputs: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
+        let (mut classes, mut scores) = (None, None);
+        for (mut output, &at) in outputs.into_iter().zip(&self.wanted) {
+            if let [examples] = *output.shape {
+                output.shape = vec![examples, 1];
+            }
+            let place = if self.signature.outputs[at].name == CLASSES { &mut classes } else { &mut scores };
+            *place = Some(output);
+        }
+        let shape = classes.as_ref().or(scores.as_ref()).map(|it| it.shape.clone()).ok_or_else(strange)?;
+        let count = weir_proto::tensor::elements(&shape).ok_or_else(strange)?;
+        let classes = classes.map_or_else(|| Data::Bytes(vec![Bytes::new(); count]), |it| it.data);
+        let scores = scores.map_or_else(|| Data::Fp32(vec![0.0; count].into()), |it| it.data);
+        if shape.len() != 2 || classes.len() != count || scores.len() != count {
+            return Err(strange());
+        }
+        Ok(vec![Tensor::new(CLASSES, shape.clone(), classes), Tensor::new(SCORES, shape, scores)])
+    }
+}
+
+/// What TensorFlow Serving calls the outputs of a classification, and of a regression.
+const CLASSES: &str = "classes";
+const SCORES: &str = "scores";
+const OUTPUTS: &str = "outputs";
+
+/// A signature of TensorFlow's says by its outputs' names what it is for.
+fn is_tensorflow(signature: &Signature) -> bool {
+    !signature.method_name.is_empty()
+}
+
+fn class_outputs(signature: &Signature) -> Result<Vec<usize>, Error> {
+    let found = |name| signature.outputs.iter().position(|it| it.name == name);
+    let wanted: Vec<_> = [found(CLASSES), found(SCORES)].into_iter().flatten().collect();
+    if wanted.is_empty() {
+        return Err(not_for(
+            "classification signature outputs to contain at least one of \"classes\" or \"scores\"",
+            signature,
+        ));
+    }
+    Ok(wanted)
+}
+
+fn number_output(signature: &Signature) -> Result<usize, Error> {
+    let found = signature.outputs.iter().position(|it| it.name == OUTPUTS);
+    found.ok_or_else(|| not_for("regression signature outputs to contain \"outputs\"", signature))
+}
+
+fn not_for(wanted: &str, signature: &Signature) -> Error {
+    let names: Vec<_> = signature.outputs.iter().map(|it| format!("`{}`", it.name)).collect();
+    Error::invalid(format!(
+        "Expected {wanted}. Signature was: {}; name another in `signature_name`",
+        names.join(", ")
+    ))
 }
 
 /// Returns which of a model's outputs tells the classes of `:classify`; none where it cannot classify.

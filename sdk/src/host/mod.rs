@@ -2,14 +2,17 @@
 //! component that can be served.
 
 mod dispatch;
+mod example;
 mod explain;
 pub(crate) mod method;
 mod model;
 mod transform;
+mod upstream;
 
 pub use explain::{ExplainHost, ExplainOptions};
 pub use model::{ListedInputs, Loaded, Loader, ModelHost, ModelOptions};
 pub use transform::TransformHost;
+pub use upstream::UpstreamHost;
 
 use weir_proto::Error;
 

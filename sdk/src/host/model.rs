@@ -3,13 +3,19 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use weir_proto::{Code, Error, Face, Form, InferRequest, InferResponse, Layout, Origin, Payload, Tensor};
+use weir_proto::{
+    Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Origin, Payload, Signature, Tensor,
+};
 
 use super::check_model;
 use super::dispatch::{Chosen, Dispatch};
+use super::example;
 use super::method::{Task, signature_name};
 use crate::id::Ids;
-use crate::{BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, RepositoryVerb, Verb};
+use crate::{
+    Asked, BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, Question, Reply,
+    RepositoryVerb, Verb, Whole,
+};
 
 /// How a model is served.
 #[derive(Debug, Clone)]
@@ -167,17 +173,28 @@ impl ModelHost {
     async fn infer(&self, mut call: Call) -> Result<Payload, Error> {
         check_model(&call, &self.options.name)?;
         let Serving { model, version } = self.serving(&call.version)?;
+        if model.whole().is_some() {
+            return self.ask(model, &version, call).await;
+        }
+        if call.verb != Verb::Infer {
+            let message = format!("model `{}` does not {}; ask it to predict", call.model, call.verb.name());
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        let until = call.context.deadline;
         let (mut request, form) = call.take_request()?;
         let form = self.settle(form, &model.signature().platform);
         let chosen = chosen(model, &form, &mut request)?;
         let signature = chosen.model().signature();
         let task = Task::of(&form, signature, &mut request, &self.options.name)?;
+        if form.method != Method::Predict && example::takes(signature) {
+            request.inputs = vec![example::messages(&request.inputs)?];
+        }
         let inputs = if form.raw {
             signature.bind_raw(raw_body(&mut request.inputs))?
         } else {
             signature.bind(&mut request)?
         };
-        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted()).await?;
+        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted(), until).await?;
         let outputs = task.finish(outputs)?;
         // V1 has no place for an id; to make one would be work for nobody.
         let id = if request.id.is_empty() && call.want != Face::V1 { self.ids.next() } else { request.id };
@@ -189,6 +206,33 @@ impl ModelHost {
             ..InferResponse::default()
         };
         Payload::of_response(call.want, response, form)
+    }
+
+    /// Asks a model that takes requests whole.
+    async fn ask(&self, model: Arc<dyn Model>, version: &str, call: Call) -> Result<Payload, Error> {
+        let (name, want) = (call.model.clone(), call.want);
+        let (question, form) = Question::of(call)?;
+        let id = match &question.asked {
+            Asked::Tensors(request) => request.id.clone(),
+            Asked::Json(_) => String::new(),
+        };
+        match self.dispatch.ask(model, question).await? {
+            Reply::Json(body) if want == Face::V1 => Ok(Payload { form, ..Payload::new(Face::V1, body) }),
+            Reply::Json(_) => Err(Error::new(
+                Code::Inference,
+                "the model answered JSON of the V1 protocol, where tensors were wanted",
+            )),
+            Reply::Tensors(mut response) => {
+                response.model_name = name;
+                if want != Face::V1 {
+                    version.clone_into(&mut response.model_version);
+                    if response.id.is_empty() {
+                        response.id = if id.is_empty() { self.ids.next() } else { id };
+                    }
+                }
+                Payload::of_response(want, response, form)
+            }
+        }
     }
 
     /// Settles what is for the model's framework to say about the answer's form.
@@ -208,7 +252,10 @@ impl ModelHost {
 
     fn status(&self) -> ModelStatus {
         let (version, state, reason) = match &**self.state.load() {
-            State::Ready(serving) => ((*serving.version).to_owned(), ModelState::Ready, String::new()),
+            State::Ready(serving) => match serving.model.health() {
+                Ok(()) => ((*serving.version).to_owned(), ModelState::Ready, String::new()),
+                Err(reason) => ((*serving.version).to_owned(), ModelState::Failed, reason),
+            },
             State::Loading => (String::new(), ModelState::Loading, "it is loading".to_owned()),
             State::Failed(reason) => (String::new(), ModelState::Failed, reason.clone()),
             State::Unloaded => (String::new(), ModelState::Unloaded, "unloaded".to_owned()),
@@ -225,23 +272,35 @@ impl ModelHost {
             name: self.options.name.clone(),
             versions: vec![(*serving.version).to_owned()],
             signature: serving.model.signature().clone(),
+            signatures: signatures_of(&*serving.model),
         })
     }
+}
+
+fn signatures_of(model: &dyn Model) -> Vec<(String, Signature)> {
+    let names = model.signature_names().into_iter();
+    let told = names.filter_map(|name| {
+        let signature = model.under(&name)?.signature().clone();
+        Some((name, signature))
+    });
+    told.collect()
 }
 
 /// The model under the signature that a request names. KServe takes any name, and has no signatures.
 fn chosen(model: Arc<dyn Model>, form: &Form, request: &mut InferRequest) -> Result<Chosen, Error> {
     let Some(name) = signature_name(request) else { return Ok(Chosen::default_of(model)) };
-    let message = format!("Serving signature name: \"{name}\" not found in signature def");
-    match Chosen::under(Arc::clone(&model), name) {
-        Some(chosen) => Ok(chosen),
-        None if form.tokens || form.layout == Layout::Columns => Err(Error::invalid(message)),
-        None => Ok(Chosen::default_of(model)),
+    if model.under(&name).is_some() {
+        return Ok(Chosen::under(model, name));
     }
+    if form.tokens || form.layout == Layout::Columns {
+        let message = format!("Serving signature name: \"{name}\" not found in signature def");
+        return Err(Error::invalid(message));
+    }
+    Ok(Chosen::default_of(model))
 }
 
 /// The body of a raw request, which was decoded to one element of `BYTES`.
-fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
+pub(super) fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
     match inputs.pop().map(|it| it.data) {
         Some(weir_proto::Data::Bytes(mut elements)) => elements.pop().unwrap_or_default(),
         Some(_) | None => bytes::Bytes::new(),
@@ -254,7 +313,12 @@ impl Handle for ModelHost {
     }
 
     fn verbs(&self) -> &[Verb] {
-        &[Verb::Infer]
+        match &**self.state.load() {
+            State::Ready(serving) if serving.model.whole().is_some_and(Whole::explains) => {
+                &[Verb::Infer, Verb::Explain]
+            }
+            _ => &[Verb::Infer],
+        }
     }
 
     fn call(&self, call: Call) -> BoxFuture<'_, Result<Payload, Error>> {
@@ -294,7 +358,7 @@ impl Handle for ModelHost {
 #[cfg(test)]
 mod tests {
     use weir_proto::v1::SIGNATURE_NAME;
-    use weir_proto::{DataType, Parameter, Parameters, Signature, TensorSpec};
+    use weir_proto::{DataType, Parameter, Parameters, TensorSpec};
 
     use super::*;
 

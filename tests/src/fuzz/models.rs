@@ -8,7 +8,7 @@ use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::pmml::Pmml;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
-use weir_predictor::runtime::{LoadOptions, Runtime};
+use weir_predictor::runtime::{LoadError, LoadOptions, Runtime};
 use weir_proto::{Data, DataType, InferRequest, Tensor, TensorSpec};
 use weir_sdk::Model;
 
@@ -34,6 +34,32 @@ pub fn lightgbm(data: &[u8]) -> bool {
     load(&Lightgbm, "bst", data)
 }
 
+/// What we read ourselves of ONNX models: no more classes and names than the bytes can hold.
+pub fn onnx_graph(data: &[u8]) -> bool {
+    let Ok(graph) = weir_predictor::runtime::onnx::graph::Graph::read(data) else { return false };
+    let classes: usize = graph.zipped.iter().map(|(_, classes)| classes.len()).sum();
+    assert!(classes + graph.zipped.len() + graph.unranked.len() <= data.len());
+    true
+}
+
+/// What we read ourselves of TensorFlow's SavedModels: names in order, each once, and no more than the bytes can hold.
+pub fn saved_model(data: &[u8]) -> bool {
+    let Ok(graphs) = weir_predictor::runtime::tensorflow::saved_model::graphs(data) else { return false };
+    assert!(!graphs.is_empty());
+    for signature in graphs.iter().flat_map(|it| &it.signatures) {
+        assert!(!signature.name.starts_with("__saved_model_"));
+        for tensors in [&signature.inputs, &signature.outputs] {
+            assert!(tensors.is_sorted_by(|a, b| a.name < b.name), "{tensors:?}");
+            assert!(tensors.iter().filter_map(|it| it.shape.as_ref()).flatten().all(|&it| it >= -1));
+        }
+    }
+    let held: usize =
+        graphs.iter().flat_map(|it| &it.signatures).map(|it| it.inputs.len() + it.outputs.len()).sum();
+    assert!(2 * held <= data.len(), "{held} tensors of {} bytes", data.len());
+    assert!(graphs.iter().all(|it| it.signatures.is_sorted_by(|a, b| a.name < b.name)));
+    true
+}
+
 /// Files of background data: columns of one length, each with a name.
 pub fn background(data: &[u8]) -> bool {
     let file = scratch("csv", data);
@@ -49,16 +75,28 @@ pub fn background(data: &[u8]) -> bool {
 
 /// Loads a model and asks it once: what its signature promises must hold.
 fn load(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> bool {
+    let Ok(model) = open(runtime, ending, data) else { return false };
+    ask(model.as_ref());
+    true
+}
+
+/// Loads a model out of a file that holds those bytes.
+///
+/// # Errors
+/// What the runtime says is wrong with it.
+pub fn open(runtime: &dyn Runtime, ending: &str, data: &[u8]) -> Result<Box<dyn Model>, LoadError> {
     let file = scratch(ending, data);
     let loaded = runtime.load(&file, &LoadOptions::default());
     // Fails only when somebody else has removed it.
     let _ = std::fs::remove_file(file);
-    let Ok(model) = loaded else { return false };
-    predict(model.as_ref());
-    true
+    loaded
 }
 
-fn predict(model: &dyn Model) {
+/// Asks a model a few times for two rows.
+///
+/// # Panics
+/// When it does not keep what its signature promises.
+pub fn ask(model: &dyn Model) {
     let signature = model.signature();
     let width =
         |spec: &TensorSpec| spec.shape[1..].iter().map(|&it| it.unsigned_abs() as usize).product::<usize>();

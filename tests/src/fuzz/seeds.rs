@@ -194,6 +194,14 @@ pub(super) fn lightgbms() -> Vec<Vec<u8>> {
     files("predictor/testdata/lightgbm", &["txt", "json"])
 }
 
+pub(super) fn saved_models() -> Vec<Vec<u8>> {
+    files("predictor/testdata/tensorflow", &["pb"])
+}
+
+pub(super) fn onnx_graphs() -> Vec<Vec<u8>> {
+    files("predictor/testdata/onnxruntime", &["onnx"])
+}
+
 pub(super) fn backgrounds() -> Vec<Vec<u8>> {
     let mut seeds = files("deploy/samples/models", &["csv"]);
     seeds.extend(texts(&["a,b\n1,x\n,\"y, z\"\n", "\u{feff}a;b\r\n1;2\r\n", "a\n\n"]));

@@ -41,6 +41,8 @@ pub(super) fn whole(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
             "the {method} stream opens to more than {limit} bytes, the limit"
         )));
     }
+    // It grew by doubling.
+    opened.shrink_to_fit();
     Ok(Cow::Owned(opened))
 }
 

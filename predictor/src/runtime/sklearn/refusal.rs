@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::runtime::LoadError;
+use crate::runtime::fault::shortened;
 
 /// A [`LoadError`] without its path.
 #[derive(Debug)]
@@ -36,14 +37,5 @@ impl Refusal {
                 LoadError::Unsupported { path, what: shortened(what), advice }
             }
         }
-    }
-}
-
-/// Texts quote the file, which may hold anything.
-fn shortened(text: String) -> String {
-    const LONGEST: usize = 1000;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
     }
 }

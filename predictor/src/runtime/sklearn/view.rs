@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use super::numpy;
-use super::pickle::{Budget, Node, NodeId, Object};
+use super::pickle::{Budget, Graph, Items, Node, NodeId, Object};
 use super::refusal::Refusal;
 
 /// The most dimensions numpy has.
 const MAX_DIMENSIONS: usize = 64;
 
-/// What a member of a list or dict costs whoever takes it, at least, in bytes.
-const MEMBER: usize = 16;
+/// What a member of a list or dict costs whoever takes it, in bytes: a view of it, or the number it is in a list that grows.
+const MEMBER: usize = 24;
 
 /// What a string costs beside its bytes.
 const HEADER: usize = 32;
@@ -18,22 +18,22 @@ const HEADER: usize = 32;
 /// A node and the graph around it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'d> {
-    nodes: &'d [Node<'d>],
+    graph: &'d Graph<'d>,
     id: NodeId,
     budget: &'d Budget,
 }
 
 impl<'d> View<'d> {
-    pub(crate) fn new(nodes: &'d [Node<'d>], id: NodeId, budget: &'d Budget) -> Self {
-        Self { nodes, id, budget }
+    pub(crate) fn new(graph: &'d Graph<'d>, id: NodeId, budget: &'d Budget) -> Self {
+        Self { graph, id, budget }
     }
 
     pub(crate) fn id(self) -> NodeId {
         self.id
     }
 
-    pub(crate) fn node(self) -> &'d Node<'d> {
-        &self.nodes[self.id.index()]
+    pub(crate) fn node(self) -> Node<'d> {
+        self.graph.node(self.id)
     }
 
     /// Returns another node of the same graph.
@@ -66,7 +66,7 @@ impl<'d> View<'d> {
     /// Returns a text.
     pub(crate) fn text(self) -> Option<&'d str> {
         match self.node() {
-            Node::Text(text) => self.afford(text.len()).map(|()| &**text),
+            Node::Text(text) => self.afford(text.len()).map(|()| text),
             _ => None,
         }
     }
@@ -74,7 +74,7 @@ impl<'d> View<'d> {
     /// Returns a text, also one of numpy's.
     pub(crate) fn string(self) -> Option<Cow<'d, str>> {
         match self.node() {
-            Node::Text(text) => self.afford(text.len() + HEADER).map(|()| Cow::Borrowed(&**text)),
+            Node::Text(text) => self.afford(text.len() + HEADER).map(|()| Cow::Borrowed(text)),
             Node::Object(_) => String::from_utf8(numpy::scalar_text(self)?).ok().map(Cow::Owned),
             _ => None,
         }
@@ -82,7 +82,7 @@ impl<'d> View<'d> {
 
     pub(crate) fn boolean(self) -> Option<bool> {
         match self.node() {
-            Node::Bool(value) => Some(*value),
+            Node::Bool(value) => Some(value),
             Node::Object(_) => Some(numpy::scalar(self)? != 0.0),
             _ => None,
         }
@@ -90,8 +90,8 @@ impl<'d> View<'d> {
 
     pub(crate) fn int(self) -> Option<i64> {
         match self.node() {
-            Node::Int(value) => Some(*value),
-            Node::Bool(value) => Some((*value).into()),
+            Node::Int(value) => Some(value),
+            Node::Bool(value) => Some(value.into()),
             Node::Object(_) => {
                 let value = numpy::scalar(self)?;
                 // Every integer that is used here is a count, far below 2^53.
@@ -103,9 +103,9 @@ impl<'d> View<'d> {
 
     pub(crate) fn number(self) -> Option<f64> {
         match self.node() {
-            Node::Int(value) => Some(*value as f64),
-            Node::Float(value) => Some(*value),
-            Node::Bool(value) => Some((*value).into()),
+            Node::Int(value) => Some(value as f64),
+            Node::Float(value) => Some(value),
+            Node::Bool(value) => Some(value.into()),
             Node::Object(_) => numpy::scalar(self),
             _ => None,
         }
@@ -119,9 +119,56 @@ impl<'d> View<'d> {
         }
     }
 
-    fn each(self, items: &'d [NodeId]) -> Option<impl ExactSizeIterator<Item = Self>> {
+    /// Returns how many members a list or tuple has.
+    pub(crate) fn count(self) -> Option<usize> {
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) => Some(items.len()),
+            _ => None,
+        }
+    }
+
+    /// Returns the members of a list or tuple to somebody who pays for what is made of them.
+    pub(crate) fn children(self) -> Option<impl ExactSizeIterator<Item = Self> + Clone> {
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) => {
+                self.budget.look(items.len())?;
+                Some(items.map(move |id| self.at(id)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same of the members of a list, tuple or set.
+    pub(crate) fn all(self) -> Option<impl ExactSizeIterator<Item = Self> + Clone> {
+        match self.node() {
+            Node::List(items) | Node::Tuple(items) | Node::Set(items) => {
+                self.budget.look(items.len())?;
+                Some(items.map(move |id| self.at(id)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the keys and values of a dict to somebody who pays for what is made of them.
+    pub(crate) fn entries(self) -> Option<impl ExactSizeIterator<Item = (Self, Self)> + Clone> {
+        let pairs = self.graph.pairs_of(self.id)?;
+        self.budget.look(pairs.len())?;
+        Some(pairs.map(move |(key, value)| (self.at(key), self.at(value))))
+    }
+
+    /// Appends a text, also one of numpy's, to what somebody else has paid for.
+    pub(crate) fn write(self, out: &mut Vec<u8>) -> Option<()> {
+        match self.node() {
+            Node::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Node::Object(_) => out.extend_from_slice(&numpy::scalar_text(self)?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn each(self, items: Items<'d>) -> Option<impl ExactSizeIterator<Item = Self>> {
         self.afford(items.len().saturating_mul(MEMBER))?;
-        Some(items.iter().map(move |&id| self.at(id)))
+        Some(items.map(move |id| self.at(id)))
     }
 
     /// Returns the members of a list, tuple or set.
@@ -135,7 +182,7 @@ impl<'d> View<'d> {
     /// Returns the member of a list or tuple.
     pub(crate) fn item(self, at: usize) -> Option<Self> {
         match self.node() {
-            Node::List(items) | Node::Tuple(items) => items.get(at).map(|&id| self.at(id)),
+            Node::List(items) | Node::Tuple(items) => items.at(at).map(|id| self.at(id)),
             _ => None,
         }
     }
@@ -151,33 +198,24 @@ impl<'d> View<'d> {
 
     /// Returns the value of a key of a dict. Of equal keys the last counts.
     pub(crate) fn get(self, key: &str) -> Option<Self> {
-        let pairs = match self.node() {
-            Node::Dict(pairs) => pairs,
-            Node::Object(object) => &object.pairs,
-            _ => return None,
-        };
-        let is_it = |name: NodeId| matches!(self.at(name).node(), Node::Text(text) if text == key);
-        let found = pairs.iter().rposition(|&(name, _)| is_it(name));
-        self.budget.look(pairs.len() - found.unwrap_or(0))?;
-        found.map(|at| self.at(pairs[at].1))
+        let pairs = self.graph.pairs_of(self.id)?;
+        self.budget.look(pairs.len())?;
+        let found = pairs.filter(|&(name, _)| self.graph.is_text(name, key)).last();
+        found.map(|(_, value)| self.at(value))
     }
 
     /// Returns the keys and values of a dict.
     pub(crate) fn pairs(self) -> Option<impl ExactSizeIterator<Item = (Self, Self)>> {
-        let pairs = match self.node() {
-            Node::Dict(pairs) => pairs,
-            Node::Object(object) => &object.pairs,
-            _ => return None,
-        };
+        let pairs = self.graph.pairs_of(self.id)?;
         self.afford(pairs.len().saturating_mul(2 * MEMBER))?;
-        Some(pairs.iter().map(move |&(key, value)| (self.at(key), self.at(value))))
+        Some(pairs.map(move |(key, value)| (self.at(key), self.at(value))))
     }
 
     pub(crate) fn is_empty_dict(self) -> bool {
-        matches!(self.node(), Node::Dict(pairs) if pairs.is_empty())
+        matches!(self.node(), Node::Dict(pairs) if pairs.len() == 0)
     }
 
-    pub(crate) fn object(self) -> Option<&'d Object> {
+    pub(crate) fn object(self) -> Option<Object> {
         match self.node() {
             Node::Object(object) => Some(object),
             _ => None,
@@ -187,7 +225,7 @@ impl<'d> View<'d> {
     /// Returns the module and name of a global.
     pub(crate) fn global(self) -> Option<(&'d str, &'d str)> {
         match self.node() {
-            Node::Global(global) => Some((&global.module, &global.name)),
+            Node::Global { module, name } => Some((module, name)),
             _ => None,
         }
     }
@@ -223,7 +261,7 @@ impl<'d> View<'d> {
                         // Python 2 and the protocols before 3 write a text in Latin-1.
                         first.latin1().map(Cow::Owned).or_else(|| first.bytes())
                     }
-                    ("builtins" | "__builtin__", "bytes" | "bytearray") if matches!(args.node(), Node::Tuple(it) if it.is_empty()) => {
+                    ("builtins" | "__builtin__", "bytes" | "bytearray") if matches!(args.node(), Node::Tuple(it) if it.len() == 0) => {
                         Some(Cow::Borrowed(&[]))
                     }
                     _ => None,
@@ -252,7 +290,7 @@ impl<'d> View<'d> {
             Node::Tuple(_) => "a tuple".to_owned(),
             Node::Set(_) => "a set".to_owned(),
             Node::Dict(_) => "a dict".to_owned(),
-            Node::Global(global) => format!("the name {}.{}", global.module, global.name),
+            Node::Global { module, name } => format!("the name {module}.{name}"),
             Node::Object(_) => self.class().unwrap_or_else(|| "an object without a class".to_owned()),
             Node::Array(_) => "an array".to_owned(),
             Node::Persistent => "a reference to something outside of the file".to_owned(),

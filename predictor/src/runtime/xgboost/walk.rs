@@ -97,6 +97,8 @@ pub(super) struct Tree {
 
 /// A set of categories.
 pub(super) enum Set {
+    /// A bit each, where all are below 64: there it takes no second look into memory.
+    Word(u64),
     /// A bit each.
     Bits(Vec<u32>),
     /// In ascending order, where bits would take more memory than the file that holds them.
@@ -106,6 +108,9 @@ pub(super) enum Set {
 impl Set {
     /// Makes one of categories in ascending order.
     pub(super) fn new(list: Vec<u32>) -> Self {
+        if list.last().is_none_or(|&last| last < u64::BITS) {
+            return Self::Word(list.into_iter().fold(0, |bits, category| bits | 1 << category));
+        }
         let words = list.last().map_or(0, |&last| last as usize / 32 + 1);
         if words > list.len() + 1 {
             return Self::List(list);
@@ -120,6 +125,7 @@ impl Set {
     #[inline(always)]
     fn holds(&self, category: u32) -> bool {
         match self {
+            Self::Word(bits) => bits.checked_shr(category).is_some_and(|bits| bits & 1 == 1),
             Self::Bits(bits) => {
                 bits.get(category as usize / 32).is_some_and(|word| word >> (category % 32) & 1 == 1)
             }

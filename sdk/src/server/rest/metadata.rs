@@ -1,6 +1,6 @@
 //! What a model takes and gives, as V2's clients and as TensorFlow Serving's read it.
 
-use weir_proto::{DataType, TensorSpec, json};
+use weir_proto::{DataType, Signature, TensorSpec, json};
 
 use crate::Metadata;
 
@@ -36,14 +36,30 @@ pub(super) fn signature_def(metadata: &Metadata) -> Vec<u8> {
     json::push_str(&mut out, &metadata.name);
     out.extend_from_slice(b",\"signature_name\":\"\",\"version\":");
     json::push_str(&mut out, metadata.versions.first().map_or("", String::as_str));
-    out.extend_from_slice(
-        br#"},"metadata":{"signature_def":{"signature_def":{"serving_default":{"inputs":{"#,
-    );
-    push_infos(&mut out, &metadata.signature.inputs);
-    out.extend_from_slice(b"},\"outputs\":{");
-    push_infos(&mut out, &metadata.signature.outputs);
-    out.extend_from_slice(br#"},"method_name":"tensorflow/serving/predict"}}}}}"#);
+    out.extend_from_slice(br#"},"metadata":{"signature_def":{"signature_def":{"#);
+    if metadata.signatures.is_empty() {
+        push_signature(&mut out, "serving_default", &metadata.signature);
+    }
+    for (index, (name, signature)) in metadata.signatures.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_signature(&mut out, name, signature);
+    }
+    out.extend_from_slice(b"}}}}");
     out
+}
+
+fn push_signature(out: &mut Vec<u8>, name: &str, signature: &Signature) {
+    json::push_str(out, name);
+    out.extend_from_slice(b":{\"inputs\":{");
+    push_infos(out, &signature.inputs);
+    out.extend_from_slice(b"},\"outputs\":{");
+    push_infos(out, &signature.outputs);
+    out.extend_from_slice(b"},\"method_name\":");
+    let method = &signature.method_name;
+    json::push_str(out, if method.is_empty() { "tensorflow/serving/predict" } else { method });
+    out.push(b'}');
 }
 
 fn push_infos(out: &mut Vec<u8>, specs: &[TensorSpec]) {
@@ -55,14 +71,21 @@ fn push_infos(out: &mut Vec<u8>, specs: &[TensorSpec]) {
         out.extend_from_slice(b":{\"dtype\":");
         json::push_str(out, tensorflow_name(spec.datatype));
         out.extend_from_slice(b",\"tensor_shape\":{\"dim\":");
-        json::push_list(out, &spec.shape, |out, &it| {
+        let sizes = if spec.unranked { &[][..] } else { &spec.shape };
+        json::push_list(out, sizes, |out, &it| {
             // 64-bit integers are strings in protobuf's JSON.
             out.extend_from_slice(b"{\"size\":");
             json::push_str(out, &it.to_string());
             out.extend_from_slice(b",\"name\":\"\"}");
         });
-        out.extend_from_slice(b",\"unknown_rank\":false},\"name\":");
-        json::push_str(out, &format!("{}:0", spec.name));
+        out.extend_from_slice(b",\"unknown_rank\":");
+        out.extend_from_slice(if spec.unranked { b"true" } else { b"false" });
+        out.extend_from_slice(b"},\"name\":");
+        if spec.inner_name.is_empty() {
+            json::push_str(out, &format!("{}:0", spec.name));
+        } else {
+            json::push_str(out, &spec.inner_name);
+        }
         out.push(b'}');
     }
 }

@@ -1,25 +1,54 @@
 //! The categories of a column, and the place of a value among them.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
 use weir_proto::Error;
 
-use super::super::numpy::{Array, Elements};
+use super::super::numpy::{Array, Elements, Texts};
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
+use super::lexicon::Lexicon;
 use super::{Cell, Column};
 
 /// The categories of one column.
 pub(super) enum Categories {
-    Numbers { places: HashMap<u64, usize>, count: usize },
-    Texts { places: HashMap<Bytes, usize>, count: usize },
+    Numbers(Numbers),
+    Texts(Lexicon),
+}
+
+/// Numbers that are looked up.
+pub(super) struct Numbers {
+    /// Ascending, the two zeros as one, NaN last.
+    values: Vec<f64>,
+    /// The place of each, where they were in another order.
+    places: Vec<u32>,
+}
+
+impl Numbers {
+    fn new(mut values: Vec<f64>) -> Self {
+        values.iter_mut().for_each(|it| *it = plain(*it));
+        if values.is_sorted_by(|a, b| a.total_cmp(b).is_le()) {
+            return Self { values, places: Vec::new() };
+        }
+        let mut places: Vec<u32> = (0..values.len() as u32).collect();
+        places.sort_unstable_by(|&a, &b| values[a as usize].total_cmp(&values[b as usize]));
+        let values = places.iter().map(|&at| values[at as usize]).collect();
+        Self { values, places }
+    }
+
+    fn is_distinct(&self) -> bool {
+        self.values.windows(2).all(|it| it[0].total_cmp(&it[1]).is_lt())
+    }
+
+    fn get(&self, value: f64) -> Option<usize> {
+        let value = plain(value);
+        let at = self.values.binary_search_by(|it| it.total_cmp(&value)).ok()?;
+        Some(self.places.get(at).map_or(at, |it| *it as usize))
+    }
 }
 
 /// Equal numbers have equal bits: the two zeros are one, and so are all NaNs.
-fn bits(value: f64) -> u64 {
-    if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }
+fn plain(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value + 0.0 }
 }
 
 impl Categories {
@@ -33,66 +62,58 @@ impl Categories {
 
     /// Reads the categories of one column, but for those that stand for missing values, which come last.
     pub(super) fn read_present(fitted: &Fitted<'_>, view: View<'_>) -> Result<Self, Refusal> {
-        let array = Array::read(view).map_err(|refusal| fitted.about("categories_", refusal))?;
+        let about = |refusal| fitted.about("categories_", refusal);
+        let array = Array::read(view).map_err(about)?;
+        let is_missing = |it: &View<'_>| it.is_none() || it.number().is_some_and(f64::is_nan);
         let Some(members) = array.members() else { return Self::read(fitted, view) };
-        let mut members: Vec<View<'_>> = members.collect();
-        while members.last().is_some_and(|it| it.is_none() || it.number().is_some_and(f64::is_nan)) {
-            members.pop();
+        let members: Vec<View<'_>> = members.collect();
+        let missing = members.iter().rev().take_while(|it| is_missing(it)).count();
+        drop(members);
+        match array.texts_but(missing).map_err(about)?.filter(|it| it.len() > 0) {
+            Some(texts) => Self::of_texts(view, texts),
+            None => Self::read(fitted, view),
         }
-        let text = |it: &View<'_>| it.string().map(|it| Bytes::from(it.into_owned().into_bytes()));
-        let texts: Option<Vec<Bytes>> = members.iter().map(text).collect();
-        match texts {
-            Some(texts) if !texts.is_empty() => {
-                let count = texts.len();
-                let places = texts.into_iter().enumerate().map(|(at, text)| (text, at)).collect();
-                Ok(Self::Texts { places, count })
-            }
-            Some(_) | None => Self::read(fitted, view),
-        }
+    }
+
+    fn of_texts(view: View<'_>, texts: Texts) -> Result<Self, Refusal> {
+        view.charge(Lexicon::cost(texts.len()))?;
+        Ok(Self::Texts(Lexicon::new(texts)))
     }
 
     fn read(fitted: &Fitted<'_>, view: View<'_>) -> Result<Self, Refusal> {
         let array = Array::read(view).map_err(|refusal| fitted.about("categories_", refusal))?;
         let elements = array.elements().map_err(|refusal| fitted.about("categories_", refusal))?;
-        let numbers = |values: Vec<f64>| Self::Numbers {
-            count: values.len(),
-            places: values.iter().enumerate().map(|(at, &value)| (bits(value), at)).collect(),
-        };
+        let numbers = |values: Vec<f64>| Self::Numbers(Numbers::new(values));
         let categories = match elements {
             Elements::Bools(values) => {
                 numbers(values.into_iter().map(|it| f64::from(u8::from(it))).collect())
             }
             Elements::Ints(values) => numbers(values.into_iter().map(|it| it as f64).collect()),
             Elements::Floats(values) => numbers(values),
-            Elements::Texts(values) => Self::Texts {
-                count: values.len(),
-                places: values.into_iter().enumerate().map(|(at, value)| (Bytes::from(value), at)).collect(),
-            },
+            Elements::Texts(values) => Self::of_texts(view, values)?,
         };
-        if categories.places() != categories.len() {
+        let distinct = match &categories {
+            Self::Numbers(it) => it.is_distinct(),
+            Self::Texts(it) => it.is_distinct(),
+        };
+        if !distinct {
             return Err(fitted.malformed("has a category twice"));
         }
         Ok(categories)
     }
 
-    fn places(&self) -> usize {
-        match self {
-            Self::Numbers { places, .. } => places.len(),
-            Self::Texts { places, .. } => places.len(),
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Numbers { count, .. } | Self::Texts { count, .. } => *count,
+            Self::Numbers(it) => it.values.len(),
+            Self::Texts(it) => it.len(),
         }
     }
 
     /// Returns what the column holds.
     pub(super) fn cell(&self) -> Cell {
         match self {
-            Self::Numbers { .. } => Cell::Number,
-            Self::Texts { .. } => Cell::Text,
+            Self::Numbers(_) => Cell::Number,
+            Self::Texts(_) => Cell::Text,
         }
     }
 
@@ -109,24 +130,24 @@ impl Categories {
         unknown: impl Fn(&str) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
         match (self, column) {
-            (Self::Numbers { places, .. }, Column::Numbers(values)) => values
+            (Self::Numbers(numbers), Column::Numbers(values)) => values
                 .iter()
-                .map(|&value| match places.get(&bits(value)) {
-                    Some(&place) => Ok(known(place)),
+                .map(|&value| match numbers.get(value) {
+                    Some(place) => Ok(known(place)),
                     None => unknown(&value.to_string()),
                 })
                 .collect(),
-            (Self::Texts { places, .. }, Column::Texts(values)) => values
+            (Self::Texts(texts), Column::Texts(values)) => values
                 .iter()
-                .map(|value| match places.get(value) {
-                    Some(&place) => Ok(known(place)),
+                .map(|value| match texts.get(value) {
+                    Some(place) => Ok(known(place as usize)),
                     None => unknown(&String::from_utf8_lossy(value)),
                 })
                 .collect(),
-            (Self::Numbers { .. }, Column::Texts(_)) => {
+            (Self::Numbers(_), Column::Texts(_)) => {
                 Err(Error::invalid(format!("column {at} holds strings, the model takes numbers there")))
             }
-            (Self::Texts { .. }, Column::Numbers(_)) => {
+            (Self::Texts(_), Column::Numbers(_)) => {
                 Err(Error::invalid(format!("column {at} holds numbers, the model takes strings there")))
             }
         }

@@ -119,7 +119,9 @@ impl<'d> Fitted<'d> {
             Array::read(indexed(view).unwrap_or(view)).map_err(|refusal| self.about(name, refusal))?;
         match array.elements().map_err(|refusal| self.about(name, refusal))? {
             Elements::Texts(names) if names.len() == features => {
-                Ok(names.into_iter().map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
+                let bytes: usize = names.iter().map(|it| size_of::<String>() + it.len()).sum();
+                view.charge(bytes)?;
+                Ok(names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect())
             }
             Elements::Texts(_) | Elements::Bools(_) | Elements::Ints(_) | Elements::Floats(_) => {
                 Err(self.malformed(format!("has a `{name}` that does not name its {features} features")))

@@ -1,12 +1,12 @@
 //! `LabelEncoder` as a model of its own: the place of each label among the sorted classes.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use weir_proto::{Data, DataType, Error};
 
+use super::super::numpy::Elements;
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
+use super::lexicon::Lexicon;
 use super::registry::{Class, Family};
 use super::{Batch, Cell, Column, Labels, Method, Offer, Predictor, Steps, Takes};
 
@@ -23,8 +23,15 @@ pub(crate) static FAMILY: Family = Family {
 const LARGEST: i64 = 1 << 53;
 
 fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
+    let texts = fitted.array("classes_")?;
+    if texts.shape.len() == 1
+        && let Elements::Texts(texts) = texts.elements()?
+    {
+        fitted.itself().charge(Lexicon::cost(texts.len()))?;
+        let classes = Classes::Texts(Lexicon::new(texts));
+        return steps.add_predictor(fitted, Box::new(LabelEncoder { classes }));
+    }
     let classes = match Labels::read(fitted)? {
-        Labels::Texts(texts) => Classes::Texts(texts.into_iter().zip(0..).collect()),
         Labels::Ints(ints) if ints.iter().any(|it| !(-LARGEST..=LARGEST).contains(it)) => {
             return Err(fitted.unsupported("of whole numbers beyond 2^53", "encode them as texts"));
         }
@@ -34,7 +41,7 @@ fn read(fitted: &Fitted<'_>, steps: &mut Steps) -> Result<(), Refusal> {
 }
 
 enum Classes {
-    Texts(HashMap<Bytes, i64>),
+    Texts(Lexicon),
     /// Sorted.
     Numbers(Vec<f64>),
 }
@@ -83,7 +90,7 @@ impl Predictor for LabelEncoder {
         let columns = batch.columns()?;
         let places: Vec<i64> = match (&self.classes, columns.first()) {
             (Classes::Texts(classes), Some(Column::Texts(labels))) => {
-                let place = |label: &Bytes| classes.get(label).copied();
+                let place = |label: &Bytes| classes.get(label).map(i64::from);
                 let found =
                     labels.iter().map(|it| place(it).ok_or_else(|| unseen(&String::from_utf8_lossy(it))));
                 found.collect::<Result<_, _>>()?

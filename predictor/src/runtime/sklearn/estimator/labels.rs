@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use weir_proto::{Data, DataType};
 
-use super::super::numpy::{Array, Elements};
+use super::super::numpy::{Array, Elements, Texts};
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
@@ -42,7 +42,10 @@ impl Labels {
             Elements::Bools(values) => Self::Bools(values.into_iter().map(u8::from).collect()),
             Elements::Ints(values) => Self::Ints(values),
             Elements::Floats(values) => Self::Floats(values),
-            Elements::Texts(values) => Self::Texts(values.into_iter().map(Bytes::from).collect()),
+            Elements::Texts(values) => {
+                view.charge(values.len() * size_of::<Bytes>())?;
+                Self::Texts(shared(values))
+            }
         })
     }
 
@@ -58,7 +61,7 @@ impl Labels {
                 Elements::Bools(it) => Some(Self::Bools(it.into_iter().map(u8::from).collect())),
                 Elements::Ints(it) => Some(Self::Ints(it)),
                 Elements::Floats(it) => Some(Self::Floats(it)),
-                Elements::Texts(it) => Some(Self::Texts(it.into_iter().map(Bytes::from).collect())),
+                Elements::Texts(it) => Some(Self::Texts(shared(it))),
             },
         }
     }
@@ -133,6 +136,19 @@ impl Labels {
             Self::Texts(it) => Data::Bytes(indices.iter().map(|i| it[at(i)].clone()).collect()),
         }
     }
+}
+
+/// Returns texts as parts of one allocation.
+fn shared(texts: Texts) -> Vec<Bytes> {
+    let (bytes, ends) = texts.into_parts();
+    let mut rest = Bytes::from(bytes);
+    let mut start = 0;
+    let part = |end: u32| {
+        let part = rest.split_to((end - start) as usize);
+        start = end;
+        part
+    };
+    ends.into_iter().map(part).collect()
 }
 
 /// Puts columns of one kind side by side, row-major.

@@ -23,6 +23,7 @@ mod isotonic;
 mod kernel;
 mod label_encoder;
 mod labels;
+mod lexicon;
 mod linear;
 mod logistic;
 mod meta;

@@ -2,6 +2,8 @@
 
 mod array;
 mod dtype;
+mod texts;
 
 pub(crate) use array::{Array, Elements, scalar, scalar_text};
 pub(crate) use dtype::{Dtype, Kind};
+pub(crate) use texts::Texts;

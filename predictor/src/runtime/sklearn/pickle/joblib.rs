@@ -6,7 +6,7 @@ use super::super::numpy::Dtype;
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::machine::Machine;
-use super::{Node, NodeId, RawArray};
+use super::{NodeId, RawArray};
 
 /// Returns whether an object stands for the raw array behind it.
 pub(super) fn is_wrapper(view: View<'_>) -> bool {
@@ -43,7 +43,7 @@ impl Machine<'_, '_> {
             self.cursor.complain(format!("an array of shape {shape:?} and {size} bytes an element"))
         })?;
         let data = self.cursor.take(bytes)?;
-        self.add(Node::Array(Box::new(RawArray { dtype, shape, fortran, data })))
+        self.graph.array(RawArray { dtype, shape, fortran, data }, self.budget)
     }
 
     fn header(&self, wrapper: NodeId) -> Result<Header, Refusal> {

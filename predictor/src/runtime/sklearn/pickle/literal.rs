@@ -3,97 +3,111 @@
 use std::borrow::Cow;
 
 use super::super::refusal::Refusal;
-use super::Node;
 use super::cursor::Cursor;
 use super::opcode as op;
 
+/// What a literal opcode pushes.
+#[derive(Debug)]
+pub(super) enum Literal<'a> {
+    Bool(bool),
+    Int(i64),
+    BigInt,
+    Float(f64),
+    Text(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
+    /// Empty, as are the next ones.
+    List,
+    Dict,
+    Set,
+}
+
 /// Reads the value of a literal opcode, or answers `None` for an opcode that is none.
-pub(super) fn read<'a>(opcode: u8, cursor: &mut Cursor<'a>) -> Result<Option<Node<'a>>, Refusal> {
+pub(super) fn read<'a>(opcode: u8, cursor: &mut Cursor<'a>) -> Result<Option<Literal<'a>>, Refusal> {
     Ok(Some(match opcode {
         op::INT => int(cursor)?,
-        op::BININT => Node::Int(i32::from_le_bytes(cursor.array()?).into()),
-        op::BININT1 => Node::Int(i64::from(cursor.array::<1>()?[0])),
-        op::BININT2 => Node::Int(u16::from_le_bytes(cursor.array()?).into()),
+        op::BININT => Literal::Int(i32::from_le_bytes(cursor.array()?).into()),
+        op::BININT1 => Literal::Int(i64::from(cursor.array::<1>()?[0])),
+        op::BININT2 => Literal::Int(u16::from_le_bytes(cursor.array()?).into()),
         op::LONG => decimal(cursor)?,
         op::LONG1 => long(cursor.counted(1)?),
         op::LONG4 => long(cursor.counted(4)?),
         op::FLOAT => {
             let line = cursor.text_line()?;
-            Node::Float(
+            Literal::Float(
                 line.trim().parse().map_err(|_| cursor.complain(format!("`{line}` is not a number")))?,
             )
         }
-        op::BINFLOAT => Node::Float(f64::from_be_bytes(cursor.array()?)),
+        op::BINFLOAT => Literal::Float(f64::from_be_bytes(cursor.array()?)),
         op::STRING => quoted(cursor)?,
         op::BINSTRING => python2(cursor.counted(4)?),
         op::SHORT_BINSTRING => python2(cursor.counted(1)?),
-        op::UNICODE => Node::Text(Cow::Owned(raw_unicode_escape(cursor)?)),
+        op::UNICODE => Literal::Text(raw_unicode_escape(cursor)?),
         op::BINUNICODE => text(cursor, 4)?,
         op::SHORT_BINUNICODE => text(cursor, 1)?,
         op::BINUNICODE8 => text(cursor, 8)?,
-        op::BINBYTES => Node::Bytes(Cow::Borrowed(cursor.counted(4)?)),
-        op::SHORT_BINBYTES => Node::Bytes(Cow::Borrowed(cursor.counted(1)?)),
-        op::BINBYTES8 | op::BYTEARRAY8 => Node::Bytes(Cow::Borrowed(cursor.counted(8)?)),
-        op::EMPTY_LIST => Node::List(Vec::new()),
-        op::EMPTY_DICT => Node::Dict(Vec::new()),
-        op::EMPTY_SET => Node::Set(Vec::new()),
+        op::BINBYTES => Literal::Bytes(Cow::Borrowed(cursor.counted(4)?)),
+        op::SHORT_BINBYTES => Literal::Bytes(Cow::Borrowed(cursor.counted(1)?)),
+        op::BINBYTES8 | op::BYTEARRAY8 => Literal::Bytes(Cow::Borrowed(cursor.counted(8)?)),
+        op::EMPTY_LIST => Literal::List,
+        op::EMPTY_DICT => Literal::Dict,
+        op::EMPTY_SET => Literal::Set,
         _ => return Ok(None),
     }))
 }
 
 /// `I01` and `I00` are how protocol 0 writes booleans.
-fn int<'a>(cursor: &mut Cursor<'a>) -> Result<Node<'a>, Refusal> {
+fn int<'a>(cursor: &mut Cursor<'a>) -> Result<Literal<'a>, Refusal> {
     match cursor.text_line()? {
-        "00" => Ok(Node::Bool(false)),
-        "01" => Ok(Node::Bool(true)),
+        "00" => Ok(Literal::Bool(false)),
+        "01" => Ok(Literal::Bool(true)),
         line => digits(line, cursor),
     }
 }
 
-fn decimal<'a>(cursor: &mut Cursor<'a>) -> Result<Node<'a>, Refusal> {
+fn decimal<'a>(cursor: &mut Cursor<'a>) -> Result<Literal<'a>, Refusal> {
     let line = cursor.text_line()?;
     digits(line.strip_suffix('L').unwrap_or(line), cursor)
 }
 
-fn digits<'a>(line: &str, cursor: &Cursor<'a>) -> Result<Node<'a>, Refusal> {
+fn digits<'a>(line: &str, cursor: &Cursor<'a>) -> Result<Literal<'a>, Refusal> {
     let line = line.trim();
     if let Ok(value) = line.parse() {
-        return Ok(Node::Int(value));
+        return Ok(Literal::Int(value));
     }
     let digits = line.strip_prefix('-').unwrap_or(line);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(cursor.complain(format!("`{line}` is not an integer")));
     }
-    Ok(Node::BigInt)
+    Ok(Literal::BigInt)
 }
 
 /// Little-endian two's complement of any length.
-fn long<'a>(bytes: &[u8]) -> Node<'a> {
+fn long<'a>(bytes: &[u8]) -> Literal<'a> {
     if bytes.len() > 8 {
-        return Node::BigInt;
+        return Literal::BigInt;
     }
     let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
     let mut wide = [sign; 8];
     wide[..bytes.len()].copy_from_slice(bytes);
-    Node::Int(i64::from_le_bytes(wide))
+    Literal::Int(i64::from_le_bytes(wide))
 }
 
-fn text<'a>(cursor: &mut Cursor<'a>, width: usize) -> Result<Node<'a>, Refusal> {
+fn text<'a>(cursor: &mut Cursor<'a>, width: usize) -> Result<Literal<'a>, Refusal> {
     let bytes = cursor.counted(width)?;
     let text = std::str::from_utf8(bytes).map_err(|_| cursor.complain("the string before is not UTF-8"))?;
-    Ok(Node::Text(Cow::Borrowed(text)))
+    Ok(Literal::Text(Cow::Borrowed(text)))
 }
 
 /// A `str` of Python 2 is text to some and bytes to others. Where it is ASCII nobody can tell the difference.
-fn python2(bytes: &[u8]) -> Node<'_> {
+fn python2(bytes: &[u8]) -> Literal<'_> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if text.is_ascii() => Node::Text(Cow::Borrowed(text)),
-        _ => Node::Bytes(Cow::Borrowed(bytes)),
+        Ok(text) if text.is_ascii() => Literal::Text(Cow::Borrowed(text)),
+        _ => Literal::Bytes(Cow::Borrowed(bytes)),
     }
 }
 
 /// A string as Python's `repr` writes it, between quotes and with escapes.
-fn quoted<'a>(cursor: &mut Cursor<'a>) -> Result<Node<'a>, Refusal> {
+fn quoted<'a>(cursor: &mut Cursor<'a>) -> Result<Literal<'a>, Refusal> {
     let line = cursor.line()?;
     let inner = match line {
         [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => inner,
@@ -104,9 +118,9 @@ fn quoted<'a>(cursor: &mut Cursor<'a>) -> Result<Node<'a>, Refusal> {
     }
     let bytes = unescape(inner).ok_or_else(|| cursor.complain("the string before has an unknown escape"))?;
     Ok(match String::from_utf8(bytes) {
-        Ok(text) if text.is_ascii() => Node::Text(Cow::Owned(text)),
-        Ok(text) => Node::Bytes(Cow::Owned(text.into_bytes())),
-        Err(other) => Node::Bytes(Cow::Owned(other.into_bytes())),
+        Ok(text) if text.is_ascii() => Literal::Text(Cow::Owned(text)),
+        Ok(text) => Literal::Bytes(Cow::Owned(text.into_bytes())),
+        Err(other) => Literal::Bytes(Cow::Owned(other.into_bytes())),
     })
 }
 
@@ -150,8 +164,14 @@ fn unescape(inner: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Latin-1 with `\uXXXX` and `\UXXXXXXXX`, as protocol 0 writes text.
-fn raw_unicode_escape(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
+fn raw_unicode_escape<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, Refusal> {
     let mut rest = cursor.line()?;
+    if let Ok(text) = std::str::from_utf8(rest)
+        && text.is_ascii()
+        && !rest.contains(&b'\\')
+    {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut out = String::with_capacity(rest.len());
     while let [first, tail @ ..] = rest {
         let width = match rest {
@@ -167,7 +187,7 @@ fn raw_unicode_escape(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
         out.push(escaped.ok_or_else(|| cursor.complain("the text before has an unknown escape"))?);
         rest = &rest[2 + width..];
     }
-    Ok(out)
+    Ok(Cow::Owned(out))
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {

@@ -5,54 +5,47 @@ use std::borrow::Cow;
 
 use super::super::refusal::Refusal;
 use super::super::view::View;
+use super::chunked::Chunked;
 use super::cursor::Cursor;
-use super::{Budget, Global, MAX_NODES, Node, NodeId, Object, RawArray, literal, opcode as op};
+use super::graph::Graph;
+use super::literal::Literal;
+use super::{Budget, Node, NodeId, literal, opcode as op};
 
 /// Reads the pickle at the start of `bytes`; what follows its STOP is ignored, as Python does.
-pub(super) fn run<'a>(bytes: &'a [u8], budget: &Budget) -> Result<(Vec<Node<'a>>, NodeId), Refusal> {
+pub(super) fn run<'a>(bytes: &'a [u8], budget: &Budget) -> Result<(Graph<'a>, NodeId), Refusal> {
     let mut machine = Machine {
         cursor: Cursor::new(bytes),
         budget,
-        nodes: vec![Node::None, Node::Bool(false), Node::Bool(true), Node::Tuple(Vec::new())],
+        graph: Graph::new(bytes, budget)?,
         stack: Stack::default(),
-        tallest: 0,
         inner: false,
     };
     let root = machine.run()?;
-    Ok((machine.nodes, root))
+    let Machine { graph, stack, .. } = machine;
+    budget.refund(stack.bytes());
+    Ok((graph, root))
 }
 
 /// The longest name of a module, or of a class or function in it.
 const MAX_NAME: usize = 1024;
 
-/// The constants stand first among the nodes and are shared.
-const NONE: NodeId = NodeId(0);
-const FALSE: NodeId = NodeId(1);
-const TRUE: NodeId = NodeId(2);
-const EMPTY: NodeId = NodeId(3);
-
-/// What a place on the stack, in the memo or in a list takes.
-const PLACE: usize = size_of::<NodeId>();
-
 /// The state of a run.
 #[derive(Debug)]
 pub(super) struct Machine<'a, 'b> {
     pub(super) cursor: Cursor<'a>,
-    budget: &'b Budget,
-    nodes: Vec<Node<'a>>,
+    pub(super) budget: &'b Budget,
+    pub(super) graph: Graph<'a>,
     stack: Stack,
-    /// How many places the stack has taken at most.
-    tallest: usize,
     /// Whether this is the pickle of an array of objects inside a joblib file. Such a pickle holds no further ones.
     inner: bool,
 }
 
 #[derive(Debug, Default)]
 struct Stack {
-    values: Vec<NodeId>,
+    values: Chunked<NodeId>,
     /// Heights of the stack, lowest first.
-    marks: Vec<usize>,
-    memo: Vec<NodeId>,
+    marks: Chunked<u32>,
+    memo: Chunked<NodeId>,
     /// How many places of the memo are taken.
     memoized: usize,
 }
@@ -66,13 +59,11 @@ impl<'a> Machine<'a, '_> {
                 return self.pop();
             }
             match literal::read(opcode, &mut self.cursor)? {
-                Some(node) => self.push(node)?,
+                Some(literal) => {
+                    let id = self.graph.literal(literal, self.budget)?;
+                    self.push(id)?;
+                }
                 None => self.step(opcode)?,
-            }
-            let tall = self.stack.places();
-            if tall > self.tallest {
-                self.budget.charge((tall - self.tallest) * PLACE)?;
-                self.tallest = tall;
             }
         }
     }
@@ -84,6 +75,7 @@ impl<'a> Machine<'a, '_> {
         }
         let outer = std::mem::take(&mut self.stack);
         let root = self.run()?;
+        self.budget.refund(self.stack.bytes());
         self.stack = outer;
         self.inner = false;
         Ok(root)
@@ -91,16 +83,17 @@ impl<'a> Machine<'a, '_> {
 
     fn step(&mut self, opcode: u8) -> Result<(), Refusal> {
         match opcode {
-            op::NONE => self.stack.values.push(NONE),
-            op::EMPTY_TUPLE => self.stack.values.push(EMPTY),
-            op::NEWFALSE => self.stack.values.push(FALSE),
-            op::NEWTRUE => self.stack.values.push(TRUE),
-            op::MARK => self.stack.marks.push(self.stack.values.len()),
+            op::NONE => self.push(NodeId::NONE)?,
+            op::EMPTY_TUPLE => self.push(NodeId::EMPTY)?,
+            op::NEWFALSE => self.push(NodeId::FALSE)?,
+            op::NEWTRUE => self.push(NodeId::TRUE)?,
+            op::MARK => self.stack.marks.push(self.stack.values.len() as u32, self.budget)?,
             op::POP => self.discard()?,
             op::POP_MARK => {
-                self.pop_to_mark()?;
+                let start = self.pop_mark()?;
+                self.stack.values.truncate(start);
             }
-            op::DUP => self.stack.values.push(self.top()?),
+            op::DUP => self.push(self.top()?)?,
             op::PROTO => self.protocol()?,
             // joblib writes raw bytes between the opcodes, so the length of a frame says nothing one could trust.
             op::FRAME => {
@@ -160,10 +153,12 @@ impl<'a> Machine<'a, '_> {
         }
         let value = self.top()?;
         let memo = &mut self.stack.memo;
-        if at >= memo.len() {
-            memo.resize(at + 1, NodeId::NOWHERE);
+        while at >= memo.len() {
+            memo.push(NodeId::NOWHERE, self.budget)?;
         }
-        if std::mem::replace(&mut memo[at], value) == NodeId::NOWHERE {
+        if let Some(place) = memo.get_mut(at)
+            && std::mem::replace(place, value) == NodeId::NOWHERE
+        {
             self.stack.memoized += 1;
         }
         Ok(())
@@ -171,11 +166,10 @@ impl<'a> Machine<'a, '_> {
 
     fn recall(&mut self, opcode: u8) -> Result<(), Refusal> {
         let at = self.memo_index(opcode)?;
-        match self.stack.memo.get(at) {
-            Some(&value) if value != NodeId::NOWHERE => self.stack.values.push(value),
-            _ => return Err(self.cursor.complain(format!("place {at} of the memo is asked for and empty"))),
+        match self.stack.memo.get(at).copied() {
+            Some(value) if value != NodeId::NOWHERE => self.push(value),
+            _ => Err(self.cursor.complain(format!("place {at} of the memo is asked for and empty"))),
         }
-        Ok(())
     }
 
     fn memo_index(&mut self, opcode: u8) -> Result<usize, Refusal> {
@@ -190,99 +184,94 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn collect(&mut self, opcode: u8) -> Result<(), Refusal> {
-        let node = match opcode {
-            op::LIST => Node::List(self.pop_to_mark()?),
-            op::FROZENSET => Node::Set(self.pop_to_mark()?),
-            op::TUPLE => Node::Tuple(self.pop_to_mark()?),
-            op::DICT => {
-                let values = self.pop_to_mark()?;
-                Node::Dict(self.pairs(&values)?)
-            }
-            _ => Node::Tuple(self.pop_many(usize::from(opcode - op::TUPLE1) + 1)?),
+        let start = match opcode {
+            op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.below(usize::from(opcode - op::TUPLE1) + 1)?,
+            _ => self.pop_mark()?,
         };
-        self.push(node)
+        let Self { graph, stack, budget, .. } = self;
+        let id = match opcode {
+            op::LIST => graph.list(budget)?,
+            op::FROZENSET => graph.set(budget)?,
+            op::DICT => graph.dict(budget)?,
+            _ => graph.tuple(stack.above(start), budget)?,
+        };
+        match opcode {
+            op::LIST | op::FROZENSET => drop(graph.append(id, stack.above(start), budget)?),
+            op::DICT => {
+                self.check_pairs(start)?;
+                self.graph.set_items(id, self.stack.above(start), self.budget)?;
+            }
+            _ => {}
+        }
+        self.stack.values.truncate(start);
+        self.push(id)
     }
 
     fn append(&mut self, opcode: u8) -> Result<(), Refusal> {
-        let values = if opcode == op::APPEND { vec![self.pop()?] } else { self.pop_to_mark()? };
-        let target = self.top()?;
-        self.budget.charge(values.len() * 2 * PLACE)?;
-        match &mut self.nodes[target.index()] {
-            Node::List(items) | Node::Set(items) => items.extend(values),
-            Node::Object(object) => object.items.extend(values),
-            _ => return Err(self.misplaced("append", target)),
+        let start = if opcode == op::APPEND { self.below(1)? } else { self.pop_mark()? };
+        let target = self.under(start)?;
+        if !self.graph.append(target, self.stack.above(start), self.budget)? {
+            return Err(self.misplaced("append", target));
         }
+        self.stack.values.truncate(start);
         Ok(())
     }
 
     fn set_items(&mut self, opcode: u8) -> Result<(), Refusal> {
-        let values = if opcode == op::SETITEM { self.pop_many(2)? } else { self.pop_to_mark()? };
-        let new = self.pairs(&values)?;
-        let target = self.top()?;
-        self.budget.charge(values.len() * 2 * PLACE)?;
-        match &mut self.nodes[target.index()] {
-            Node::Dict(pairs) => pairs.extend(new),
-            Node::Object(object) => object.pairs.extend(new),
-            _ => return Err(self.misplaced("set an item of", target)),
+        let start = if opcode == op::SETITEM { self.below(2)? } else { self.pop_mark()? };
+        self.check_pairs(start)?;
+        let target = self.under(start)?;
+        if !self.graph.set_items(target, self.stack.above(start), self.budget)? {
+            return Err(self.misplaced("set an item of", target));
         }
+        self.stack.values.truncate(start);
         Ok(())
     }
 
-    fn pairs(&self, values: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, Refusal> {
-        let (pairs, rest) = values.as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(self.cursor.complain("a dict has a key without a value"));
+    fn check_pairs(&self, start: usize) -> Result<(), Refusal> {
+        if (self.stack.values.len() - start).is_multiple_of(2) {
+            return Ok(());
         }
-        Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
+        Err(self.cursor.complain("a dict has a key without a value"))
     }
 
     fn global(&mut self, opcode: u8) -> Result<(), Refusal> {
-        let global = if opcode == op::GLOBAL { self.named()? } else { self.stacked()? };
-        self.push(Node::Global(Box::new(global)))
+        let id = if opcode == op::GLOBAL { self.named()? } else { self.stacked()? };
+        self.push(id)
     }
 
-    fn named(&mut self) -> Result<Global<'a>, Refusal> {
-        let module = Cow::Borrowed(self.cursor.text_line()?);
-        let name = Cow::Borrowed(self.cursor.text_line()?);
-        self.checked(Global { module, name })
-    }
-
-    fn stacked(&mut self) -> Result<Global<'a>, Refusal> {
-        let [name, module] = [self.pop()?, self.pop()?].map(|id| match &self.nodes[id.index()] {
-            Node::Text(text) if text.len() <= MAX_NAME => Some(text.clone()),
-            _ => None,
-        });
-        match (module, name) {
-            (Some(module), Some(name)) => Ok(Global { module, name }),
-            _ => Err(self.cursor.complain("a class or function whose name is not a short text")),
-        }
-    }
-
-    /// Names are copied into messages and compared often, so they must be short.
-    fn checked(&self, global: Global<'a>) -> Result<Global<'a>, Refusal> {
-        if global.module.len() > MAX_NAME || global.name.len() > MAX_NAME {
+    fn named(&mut self) -> Result<NodeId, Refusal> {
+        let names = [self.cursor.text_line()?, self.cursor.text_line()?];
+        // Names are copied into messages and compared often, so they must be short.
+        if names.iter().any(|it| it.len() > MAX_NAME) {
             return Err(self
                 .cursor
                 .complain(format!("the name of a class or function is longer than {MAX_NAME} bytes")));
         }
-        Ok(global)
+        let [module, name] =
+            names.map(|it| self.graph.literal(Literal::Text(Cow::Borrowed(it)), self.budget));
+        self.graph.global([module?, name?], self.budget)
+    }
+
+    fn stacked(&mut self) -> Result<NodeId, Refusal> {
+        let [name, module] = [self.pop()?, self.pop()?];
+        let is_name = |id| matches!(self.graph.node(id), Node::Text(text) if text.len() <= MAX_NAME);
+        if !is_name(name) || !is_name(module) {
+            return Err(self.cursor.complain("a class or function whose name is not a short text"));
+        }
+        self.graph.global([module, name], self.budget)
     }
 
     /// Notes what would have been called.
     fn call(&mut self, opcode: u8) -> Result<(), Refusal> {
         let (class, args) = match opcode {
             op::INST => {
-                let global = self.named()?;
-                let args = self.pop_to_mark()?;
-                (self.add(Node::Global(Box::new(global)))?, self.add(Node::Tuple(args))?)
+                let class = self.named()?;
+                (class, self.tuple_above_mark(0)?)
             }
             op::OBJ => {
-                let mut values = self.pop_to_mark()?;
-                if values.is_empty() {
-                    return Err(self.cursor.complain("an object without a class"));
-                }
-                let class = values.remove(0);
-                (class, self.add(Node::Tuple(values))?)
+                let args = self.tuple_above_mark(1)?;
+                (self.pop()?, args)
             }
             _ => {
                 if opcode == op::NEWOBJ_EX {
@@ -293,16 +282,26 @@ impl<'a> Machine<'a, '_> {
                 (self.pop()?, args)
             }
         };
-        let object = Object { class, args, state: None, items: Vec::new(), pairs: Vec::new() };
-        self.push(Node::Object(Box::new(object)))
+        let object = self.graph.object(class, args, self.budget)?;
+        self.push(object)
+    }
+
+    /// Makes a tuple of what stands above the last mark, but for the first few.
+    fn tuple_above_mark(&mut self, left: usize) -> Result<NodeId, Refusal> {
+        let start = self.pop_mark()? + left;
+        if start > self.stack.values.len() {
+            return Err(self.cursor.complain("an object without a class"));
+        }
+        let tuple = self.graph.tuple(self.stack.above(start), self.budget)?;
+        self.stack.values.truncate(start);
+        Ok(tuple)
     }
 
     fn build(&mut self) -> Result<(), Refusal> {
         let state = self.pop()?;
         let target = self.top()?;
-        match &mut self.nodes[target.index()] {
-            Node::Object(object) if object.state.is_none() => object.state = Some(state),
-            _ => return Err(self.misplaced("set the state of", target)),
+        if !self.graph.set_state(target, state) {
+            return Err(self.misplaced("set the state of", target));
         }
         if self.inner {
             return Ok(());
@@ -311,7 +310,7 @@ impl<'a> Machine<'a, '_> {
         if super::joblib::is_wrapper(self.view(target)) {
             self.pop()?;
             let array = self.array_behind(target)?;
-            self.stack.values.push(array);
+            self.push(array)?;
         }
         Ok(())
     }
@@ -322,12 +321,13 @@ impl<'a> Machine<'a, '_> {
         } else {
             self.pop()?;
         }
-        self.push(Node::Persistent)
+        let id = self.graph.persistent(self.budget)?;
+        self.push(id)
     }
 
     /// Drops the top value, or the mark when there is none above it.
     fn discard(&mut self) -> Result<(), Refusal> {
-        if self.stack.marks.last() == Some(&self.stack.values.len()) {
+        if self.stack.last_mark() == Some(self.stack.values.len()) {
             self.stack.marks.pop();
             return Ok(());
         }
@@ -335,8 +335,13 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn top(&self) -> Result<NodeId, Refusal> {
-        let values = &self.stack.values;
-        values.last().copied().filter(|_| values.len() > self.floor()).ok_or_else(|| self.underflow())
+        self.under(self.stack.values.len())
+    }
+
+    /// Returns the value below that height.
+    fn under(&self, height: usize) -> Result<NodeId, Refusal> {
+        let at = height.checked_sub(1).filter(|_| height > self.floor());
+        at.and_then(|at| self.stack.values.get(at)).copied().ok_or_else(|| self.underflow())
     }
 
     fn pop(&mut self) -> Result<NodeId, Refusal> {
@@ -345,44 +350,29 @@ impl<'a> Machine<'a, '_> {
         Ok(top)
     }
 
-    fn pop_many(&mut self, count: usize) -> Result<Vec<NodeId>, Refusal> {
-        let values = &mut self.stack.values;
-        let floor = self.stack.marks.last().copied().unwrap_or(0);
-        match values.len().checked_sub(count) {
-            Some(start) if start >= floor => Ok(values.split_off(start)),
-            _ => Err(self.underflow()),
-        }
+    /// Returns where the topmost so many values begin.
+    fn below(&self, count: usize) -> Result<usize, Refusal> {
+        let start = self.stack.values.len().checked_sub(count).filter(|&it| it >= self.floor());
+        start.ok_or_else(|| self.underflow())
     }
 
-    fn pop_to_mark(&mut self) -> Result<Vec<NodeId>, Refusal> {
-        let mark =
-            self.stack.marks.pop().ok_or_else(|| self.cursor.complain("a mark is expected on the stack"))?;
-        Ok(self.stack.values.split_off(mark))
+    /// Takes the last mark away and returns its height.
+    fn pop_mark(&mut self) -> Result<usize, Refusal> {
+        let mark = self.stack.marks.pop();
+        mark.map(|it| it as usize).ok_or_else(|| self.cursor.complain("a mark is expected on the stack"))
     }
 
     /// What stands below the last mark is out of reach.
     fn floor(&self) -> usize {
-        self.stack.marks.last().copied().unwrap_or(0)
+        self.stack.last_mark().unwrap_or(0)
     }
 
-    fn push(&mut self, node: Node<'a>) -> Result<(), Refusal> {
-        let id = self.add(node)?;
-        self.stack.values.push(id);
-        Ok(())
-    }
-
-    pub(super) fn add(&mut self, node: Node<'a>) -> Result<NodeId, Refusal> {
-        if self.nodes.len() >= MAX_NODES {
-            return Err(self.cursor.complain(format!("more than {MAX_NODES} objects in one file")));
-        }
-        self.budget.charge(weight(&node))?;
-        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-        self.nodes.push(node);
-        Ok(id)
+    fn push(&mut self, id: NodeId) -> Result<(), Refusal> {
+        self.stack.values.push(id, self.budget)
     }
 
     pub(super) fn view(&self, id: NodeId) -> View<'_> {
-        View::new(&self.nodes, id, self.budget)
+        View::new(&self.graph, id, self.budget)
     }
 
     fn underflow(&self) -> Refusal {
@@ -395,27 +385,20 @@ impl<'a> Machine<'a, '_> {
 }
 
 impl Stack {
-    /// How many places of [`PLACE`] bytes it takes.
-    fn places(&self) -> usize {
-        self.values.len() + 2 * self.marks.len() + self.memo.len()
+    fn last_mark(&self) -> Option<usize> {
+        let last = self.marks.len().checked_sub(1)?;
+        self.marks.get(last).map(|it| *it as usize)
     }
-}
 
-/// What a node takes, in bytes, with all that it owns.
-fn weight(node: &Node<'_>) -> usize {
-    /// What the allocator keeps for itself, and rounds up.
-    const OVERHEAD: usize = 24;
-    let owned = match node {
-        Node::Text(Cow::Owned(text)) => text.len(),
-        Node::Bytes(Cow::Owned(bytes)) => bytes.len(),
-        Node::List(items) | Node::Tuple(items) | Node::Set(items) => items.len() * PLACE,
-        Node::Dict(pairs) => pairs.len() * 2 * PLACE,
-        Node::Global(_) => size_of::<Global<'_>>(),
-        Node::Object(_) => size_of::<Object>(),
-        Node::Array(array) => size_of::<RawArray<'_>>() + array.shape.len() * size_of::<usize>(),
-        _ => 0,
-    };
-    size_of::<Node<'_>>() + if owned == 0 { 0 } else { owned + OVERHEAD }
+    /// Returns the values from that height on.
+    fn above(&self, start: usize) -> impl ExactSizeIterator<Item = NodeId> {
+        (start..self.values.len()).map(|at| self.values.get(at).copied().unwrap_or(NodeId::NONE))
+    }
+
+    /// Returns how many bytes it takes.
+    fn bytes(&self) -> usize {
+        self.values.bytes() + self.marks.bytes() + self.memo.bytes()
+    }
 }
 
 fn needs_python(what: &str) -> Refusal {

@@ -3,29 +3,31 @@
 //! Nothing is ever imported, resolved or called. A global stays a name; a call stays an [`Object`] that says what would have
 //! been called with what. Meaning is given to a few names only, by the modules that read the graph.
 
+mod chunked;
 mod cursor;
+mod graph;
 mod joblib;
 mod literal;
 mod machine;
 mod opcode;
 
-use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::refusal::Refusal;
 use super::view::View;
 
-/// The most nodes a file may make. A vocabulary of five million words needs ten million.
-const MAX_NODES: usize = 1 << 24;
+pub(crate) use self::graph::{Graph, Items, Pairs};
 
-/// How many bytes a file may cost, as a multiple of its size, beyond an [`ALLOWANCE`] that no file exceeds which is small. An
-/// opcode of one byte makes a node of many; objects may share an array by reference and ask for it a million times over. Numbers
-/// take one to three times their file, a vocabulary of short words, seven bytes each in the file, fourteen times.
-const MAX_EXPANSION: usize = 20;
-const ALLOWANCE: usize = 16 << 20;
+/// The most values a file may have, but for small integers: a vocabulary of five million words needs five million.
+const MAX_NODES: usize = 1 << 26;
 
-/// The same of what a compressed file opens to: whoever sends a bomb pays nothing for it.
-const OPENED_EXPANSION: usize = 4;
+/// How many bytes a file may cost, as a multiple of what it is when it is compressed no more, beyond an [`ALLOWANCE`] for small
+/// ones. An opcode of one byte makes a value of many; objects may share an array by reference and ask for it a million times over.
+const MAX_EXPANSION: usize = 4;
+const ALLOWANCE: usize = 768 << 10;
+
+/// How many entries of dicts may be looked at, for each byte that it may cost.
+const LOOKS: usize = 8;
 
 /// Reads a whole file that was of `stored` bytes before it was opened.
 ///
@@ -34,14 +36,14 @@ const OPENED_EXPANSION: usize = 4;
 /// pickle may have and that only a running Python can follow.
 pub(crate) fn read(bytes: &[u8], stored: usize) -> Result<Doc<'_>, Refusal> {
     let budget = Budget::of(bytes.len(), stored);
-    let (nodes, root) = machine::run(bytes, &budget)?;
-    Ok(Doc { nodes, root, budget })
+    let (graph, root) = machine::run(bytes, &budget)?;
+    Ok(Doc { graph, root, budget })
 }
 
-/// The graph of a file. Nodes refer to each other by index, so shared and even circular structures are harmless.
+/// What a file holds.
 #[derive(Debug)]
 pub(crate) struct Doc<'a> {
-    nodes: Vec<Node<'a>>,
+    graph: Graph<'a>,
     root: NodeId,
     budget: Budget,
 }
@@ -49,7 +51,7 @@ pub(crate) struct Doc<'a> {
 impl Doc<'_> {
     /// Returns the object that was saved.
     pub(crate) fn root(&self) -> View<'_> {
-        View::new(&self.nodes, self.root, &self.budget)
+        View::new(&self.graph, self.root, &self.budget)
     }
 
     /// Says whether the budget lasted. When it did not, answers of [`View`] were withheld, and what was made of them is void.
@@ -73,9 +75,14 @@ pub(crate) struct Budget {
 impl Budget {
     /// For a file of `stored` bytes that are `opened` ones when it is compressed no more.
     fn of(opened: usize, stored: usize) -> Self {
-        let more = if opened == stored { 0 } else { opened.saturating_mul(OPENED_EXPANSION) };
-        let limit = stored.saturating_mul(MAX_EXPANSION).saturating_add(more).saturating_add(ALLOWANCE);
-        Self { limit, bytes: Cell::new(limit), looks: Cell::new(limit), spent: Cell::new(false) }
+        let limit = opened.max(stored).saturating_mul(MAX_EXPANSION).saturating_add(ALLOWANCE);
+        Self {
+            limit,
+            bytes: Cell::new(limit),
+            // It takes no memory, only time.
+            looks: Cell::new(limit.saturating_mul(LOOKS)),
+            spent: Cell::new(false),
+        }
     }
 
     /// Counts bytes about to be taken.
@@ -84,6 +91,11 @@ impl Budget {
     /// `Malformed` when the file asks for far more than it holds.
     pub(crate) fn charge(&self, bytes: usize) -> Result<(), Refusal> {
         self.pay(&self.bytes, bytes).ok_or_else(|| self.refusal())
+    }
+
+    /// Takes back bytes that were charged and are free again.
+    pub(crate) fn refund(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get().saturating_add(bytes).min(self.limit));
     }
 
     /// Counts entries of a dict that were looked at, or answers `None` when there were far more than the file has bytes.
@@ -99,61 +111,71 @@ impl Budget {
 
     fn refusal(&self) -> Refusal {
         Refusal::malformed(format!(
-            "what it holds would take more memory than the {} MiB that a file of its size is worth, which is more for one that \
-             is not compressed",
-            self.limit >> 20
+            "what it holds would take more memory than the {} KiB that a file of its size is worth, four times its bytes and a \
+             little more; was it made to take memory",
+            self.limit >> 10
         ))
     }
 }
 
-/// The place of a node in its graph.
+/// The place of a value in its graph; or the value itself, where it is a small integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeId(u32);
 
 impl NodeId {
-    /// No node has this place: there are fewer.
+    /// The constants stand first and are shared.
+    const NONE: Self = Self(0);
+    const FALSE: Self = Self(1);
+    const TRUE: Self = Self(2);
+    const EMPTY: Self = Self(3);
+
+    /// No value has this place.
     const NOWHERE: Self = Self(u32::MAX);
 
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
+    /// The bit that makes the others an integer.
+    const SMALL: u32 = 1 << 31;
+
+    fn small(value: i64) -> Option<Self> {
+        let value = u32::try_from(value).ok().filter(|&it| it < Self::SMALL - 1)?;
+        Some(Self(value | Self::SMALL))
+    }
+
+    fn as_small(self) -> Option<i64> {
+        (self.0 & Self::SMALL != 0 && self != Self::NOWHERE).then(|| (self.0 & !Self::SMALL).into())
     }
 }
 
 /// One value of a pickle.
-#[derive(Debug)]
-pub(crate) enum Node<'a> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Node<'d> {
     None,
     Bool(bool),
     Int(i64),
     /// Beyond 64 bits; its digits serve nobody here.
     BigInt,
     Float(f64),
-    Text(Cow<'a, str>),
-    Bytes(Cow<'a, [u8]>),
-    List(Vec<NodeId>),
-    Tuple(Vec<NodeId>),
+    Text(&'d str),
+    Bytes(&'d [u8]),
+    List(Items<'d>),
+    Tuple(Items<'d>),
     /// A set or a frozen set.
-    Set(Vec<NodeId>),
-    Dict(Vec<(NodeId, NodeId)>),
+    Set(Items<'d>),
+    Dict(Pairs<'d>),
     /// A class or function, by name.
-    Global(Box<Global<'a>>),
+    Global {
+        module: &'d str,
+        name: &'d str,
+    },
     /// What a call would have made.
-    Object(Box<Object>),
+    Object(Object),
     /// An array that joblib wrote raw into the file.
-    Array(Box<RawArray<'a>>),
+    Array(&'d RawArray<'d>),
     /// Something that lives outside of the file.
     Persistent,
 }
 
-/// The name of a class or function.
-#[derive(Debug)]
-pub(crate) struct Global<'a> {
-    pub(crate) module: Cow<'a, str>,
-    pub(crate) name: Cow<'a, str>,
-}
-
 /// What `class(*args)` would have made, had anybody called it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Object {
     /// What would have been called.
     pub(crate) class: NodeId,
@@ -161,10 +183,6 @@ pub(crate) struct Object {
     pub(crate) args: NodeId,
     /// What `__setstate__` would have got.
     pub(crate) state: Option<NodeId>,
-    /// What would have been appended, for a subclass of list or set.
-    pub(crate) items: Vec<NodeId>,
-    /// What would have been set, for a subclass of dict.
-    pub(crate) pairs: Vec<(NodeId, NodeId)>,
 }
 
 /// An array of joblib's: the elements lie in the file as they lay in memory.

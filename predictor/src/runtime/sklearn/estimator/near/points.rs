@@ -115,6 +115,7 @@ impl Points {
             count: rows,
         };
         let order: Vec<u32> = (0..rows as u32).collect();
+        points.reserve(std::iter::once(rows));
         let leaf = points.add_leaf(&values, &order);
         points.nodes.push(leaf);
         Ok(points)
@@ -168,6 +169,15 @@ impl Points {
             shape,
             count: rows,
         };
+        let size = |at: usize| {
+            let (start, end) = (*starts.get(at)?, *ends.get(at)?);
+            (*leaves.get(at)? != 0 && start <= end).then_some(start.abs_diff(end) as usize)
+        };
+        let sizes = (0..count).filter_map(size);
+        // Ranges that make no tree are refused below, and get no room.
+        if sizes.clone().try_fold(0_usize, usize::checked_add).is_some_and(|it| it <= rows) {
+            points.reserve(sizes);
+        }
         points.grow(&values, &order, &starts, &ends, &leaves).ok_or_else(wrong)?;
         Ok(points)
     }
@@ -204,6 +214,13 @@ impl Points {
             open.extend([2 * at + 2, 2 * at + 1]);
         }
         Some(())
+    }
+
+    /// Makes room for leaves of so many points each, no more and no less.
+    fn reserve(&mut self, leaves: impl Iterator<Item = usize>) {
+        let owners = leaves.map(|it| it.next_multiple_of(LANES)).sum();
+        self.owners.reserve_exact(owners);
+        self.blocks.reserve_exact(owners * self.features);
     }
 
     fn add_leaf(&mut self, values: &[f64], order: &[u32]) -> Node {

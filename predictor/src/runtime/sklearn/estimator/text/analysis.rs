@@ -6,6 +6,8 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use super::super::lexicon::Lexicon;
+
 /// How a document is cut.
 pub(super) struct Analysis {
     pub(super) lowercase: bool,
@@ -14,7 +16,7 @@ pub(super) struct Analysis {
     /// The least and the greatest number of units in a term.
     pub(super) ngrams: (usize, usize),
     /// Words that are left out before terms are made.
-    pub(super) stop_words: std::collections::HashSet<String>,
+    pub(super) stop_words: Lexicon,
 }
 
 /// What becomes of accents, once letters are small.
@@ -84,7 +86,7 @@ impl Analysis {
         let words: Vec<&str> = text
             .split(|it| !is_word(it))
             .filter(|it| !it.is_empty() && (least <= 1 || it.chars().nth(least - 1).is_some()))
-            .filter(|it| !self.stop_words.contains(*it))
+            .filter(|it| self.stop_words.get(it.as_bytes()).is_none())
             .collect();
         let mut term = String::new();
         for length in self.ngrams.0..=self.ngrams.1.min(words.len()) {
@@ -176,7 +178,7 @@ mod tests {
             accents: Accents::Kept,
             unit,
             ngrams,
-            stop_words: ["the".to_owned()].into(),
+            stop_words: Lexicon::of(&["the"]),
         };
         let mut terms = Vec::new();
         analysis.terms(text, |it| terms.push(it.to_owned()));

@@ -3,14 +3,15 @@
 mod analysis;
 mod hash;
 
-use std::collections::HashMap;
-
 use weir_proto::Error;
 
+use super::super::numpy::Texts;
+use super::super::pickle::NodeId;
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::batch::Sparse;
 use super::fitted::Fitted;
+use super::lexicon::Lexicon;
 use super::registry::{Class, Family};
 use super::scalers::Norm;
 use super::{Batch, Column, Missing, Steps, Takes, Transformer, check_finite};
@@ -88,50 +89,48 @@ fn word(fitted: &Fitted<'_>) -> Result<Unit, Refusal> {
 }
 
 /// Words left out matter only where terms are made of several words, or the vocabulary was given: else no term is one.
-fn stop_words(
-    fitted: &Fitted<'_>,
-    unit: Unit,
-    ngrams: (usize, usize),
-) -> Result<std::collections::HashSet<String>, Refusal> {
+fn stop_words(fitted: &Fitted<'_>, unit: Unit, ngrams: (usize, usize)) -> Result<Lexicon, Refusal> {
     let Some(view) = fitted.optional("stop_words").filter(|_| matches!(unit, Unit::Word { .. })) else {
-        return Ok(std::collections::HashSet::new());
+        return Ok(Lexicon::default());
     };
-    if let Some(members) = view.members() {
-        let text = |it: View<'_>| it.text().map(str::to_owned);
-        let words: Option<_> = members.map(text).collect();
-        return words.ok_or_else(|| fitted.malformed("has `stop_words` that are no strings"));
+    if let Some(members) = view.all() {
+        let words = Texts::of(members, view, View::write)?;
+        let words = words.ok_or_else(|| fitted.malformed("has `stop_words` that are no strings"))?;
+        view.charge(Lexicon::cost(words.len()))?;
+        return Ok(Lexicon::new(words));
     }
     let given = fitted.flag("fixed_vocabulary_", false)? || fitted.optional("vocabulary").is_some();
     if ngrams == (1, 1) && !given {
-        return Ok(std::collections::HashSet::new());
+        return Ok(Lexicon::default());
     }
     let what = "with stop_words `english` and terms of several words";
     Err(fitted.unsupported(what, "give the words as a list: stop_words=list(ENGLISH_STOP_WORDS)"))
 }
 
-fn vocabulary(fitted: &Fitted<'_>) -> Result<HashMap<Box<str>, u32>, Refusal> {
-    let pairs = fitted.need("vocabulary_")?.pairs();
-    let pairs = pairs.ok_or_else(|| fitted.malformed("has a `vocabulary_` that is no dict"))?;
-    let count = pairs.len();
-    let mut seen = vec![false; count];
-    let mut vocabulary = HashMap::with_capacity(count);
-    for (term, place) in pairs {
-        let at = place.int().and_then(|it| usize::try_from(it).ok()).filter(|&at| at < count);
-        let Some((term, at)) = term.string().zip(at) else {
-            return Err(fitted.malformed("has a `vocabulary_` whose places are not those of its terms"));
-        };
-        seen[at] = true;
-        vocabulary.insert(term.into_owned().into_boxed_str(), at as u32);
+fn vocabulary(fitted: &Fitted<'_>) -> Result<Lexicon, Refusal> {
+    let view = fitted.need("vocabulary_")?;
+    let entries = view.entries().ok_or_else(|| fitted.malformed("has a `vocabulary_` that is no dict"))?;
+    let wrong = || fitted.malformed("has a `vocabulary_` whose places are not those of its terms");
+    let count = entries.len();
+    let mut terms = vec![None; count];
+    view.charge(size_of_val(terms.as_slice()))?;
+    for (term, place) in entries {
+        let at = place.int().and_then(|it| usize::try_from(it).ok());
+        let slot = at.and_then(|at| terms.get_mut(at)).filter(|it| it.is_none()).ok_or_else(wrong)?;
+        *slot = Some(term.id());
     }
-    if count == 0 || vocabulary.len() != count || !seen.iter().all(|it| *it) {
-        return Err(fitted.malformed("has a `vocabulary_` whose places are not those of its terms"));
-    }
-    Ok(vocabulary)
+    // As many places as terms, each of them once: none is left over.
+    let write = |it: &Option<NodeId>, out: &mut Vec<u8>| view.at((*it)?).write(out);
+    let texts = Texts::of(terms.iter(), view, write)?.filter(|_| count > 0).ok_or_else(wrong)?;
+    drop(terms);
+    view.charge(Lexicon::cost(count))?;
+    let vocabulary = Lexicon::new(texts);
+    if vocabulary.is_distinct() { Ok(vocabulary) } else { Err(wrong()) }
 }
 
 struct Counts {
     analysis: Analysis,
-    vocabulary: HashMap<Box<str>, u32>,
+    vocabulary: Lexicon,
     /// A term counts once.
     binary: bool,
 }
@@ -153,7 +152,7 @@ impl Transformer for Counts {
         let mut places: Vec<u32> = Vec::new();
         each_document(&batch, self.width(), |document, out| {
             places.clear();
-            self.analysis.terms(document, |term| places.extend(self.vocabulary.get(term)));
+            self.analysis.terms(document, |term| places.extend(self.vocabulary.get(term.as_bytes())));
             places.sort_unstable();
             for run in places.chunk_by(|a, b| a == b) {
                 out.columns.push(run[0]);

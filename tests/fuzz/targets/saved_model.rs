@@ -1,0 +1,7 @@
+//! Fuzzes `saved_model`; the law it holds stands in `tests/src/fuzz.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: weir_tests::fuzz::plant("saved_model"), |data: &[u8]| {
+    weir_tests::fuzz::saved_model(data);
+});
