@@ -58,8 +58,8 @@ struct Flags {
     /// Both at once, where neither is said
     #[arg(long = "tensorflow_session_parallelism", help_heading = MODEL)]
     session: Option<usize>,
-    /// What computes ONNX models: `auto` and `onnxruntime` ONNX Runtime; `embedded` this build itself, which has nothing for
-    /// them yet and refuses them
+    /// What computes ONNX models: `auto` ONNX Runtime where its library is found, else this build itself; `onnxruntime` or
+    /// `embedded` just that
     #[arg(long = "onnx_engine", default_value = "auto", hide_default_value = true, help_heading = MODEL)]
     onnx_engine: runtime::onnx::Engine,
     #[command(flatten)]

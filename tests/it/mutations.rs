@@ -16,12 +16,22 @@ const COUNT: usize = 10_000;
 
 /// Mutates the files of a folder of `predictor/testdata` with those endings and of at most so many bytes.
 fn check(runtime: &'static dyn Runtime, folder: &str, endings: &[&str], largest: u64, towers: &[&[u8]]) {
-    let seeds = seeds(root().join("predictor/testdata").join(folder), endings, largest);
+    let path = root().join("predictor/testdata").join(folder);
+    check_seeds(runtime, folder, &seeds(path, endings, largest), endings, towers);
+}
+
+fn check_seeds(
+    runtime: &'static dyn Runtime,
+    folder: &str,
+    seeds: &[Vec<u8>],
+    endings: &[&str],
+    towers: &[&[u8]],
+) {
     assert!(seeds.len() >= 4, "only {} small files of {endings:?} in {folder}", seeds.len());
     let mut random = Random(0xbad);
     let (mut models, mut most) = (0, 0.0_f64);
     for seed in seeds.iter().cycle().take(COUNT) {
-        let mut data = mutate(seed, &seeds, &mut random);
+        let mut data = mutate(seed, seeds, &mut random);
         if random.below(10) == 0 {
             raise(&mut data, towers, &mut random);
         }
@@ -83,7 +93,13 @@ fn runtime(name: &str) -> &'static dyn Runtime {
 fn pickles() {
     let towers: &[&[u8]] =
         &[b"(", b"]", b"}", b")\x85", b"h\0", b"N0", b"\x94", b"(K\x01K\x02d", b"(lp0\n", b"\x8f("];
-    check(runtime("sklearn"), "sklearn", &["joblib", "pkl"], 20_000, towers);
+    const ENDINGS: &[&str] = &["joblib", "pkl"];
+    let mut seeds = seeds(root().join("predictor/testdata/sklearn"), ENDINGS, 20_000);
+    // Models of every family, where they were made.
+    for folder in memory::golden("sklearn") {
+        seeds.extend(self::seeds(folder, ENDINGS, 50_000));
+    }
+    check_seeds(runtime("sklearn"), "sklearn", &seeds, ENDINGS, towers);
 }
 
 const JSON: &[&[u8]] =
@@ -153,4 +169,38 @@ fn pmml() {
         b"<a xmlns='b'>",
     ];
     check(runtime("pmml"), "pmml", &["pmml"], 4_000, towers);
+}
+
+/// On the interpreter that is built in: where ONNX Runtime is found it would read them instead.
+#[test]
+fn onnx() {
+    let target = fuzz::TARGETS.iter().find(|it| it.name == "onnx").unwrap();
+    let seeds = (target.seeds)();
+    assert!(seeds.len() > 400, "only {} seeds", seeds.len());
+    let towers: &[&[u8]] = &[
+        b"\x0a\0",
+        b"\x12\0",
+        b"\x3a\x02\x0a\0",
+        b"\x2a\x00",
+        b"\xff",
+        b"\x0a\x02\x0a\x00",
+        b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+    ];
+    let mut random = Random(0xbad);
+    let (mut models, mut most) = (0, 0);
+    for seed in seeds.iter().cycle().take(COUNT) {
+        let mut data = mutate(seed, &seeds, &mut random);
+        if random.below(10) == 0 {
+            raise(&mut data, towers, &mut random);
+        }
+        let mut held = false;
+        let taken = memory::taken(|| held = fuzz::onnx(&data));
+        // What the graph makes when it is tried is among it: a tensor of the test's limit has 128 KiB.
+        let limit = (4 << 20) + 20 * data.len() as u64;
+        assert!(taken <= limit, "{} bytes took {taken}, more than {limit}: {}", data.len(), shown(&data));
+        most = most.max(taken);
+        models += usize::from(held);
+    }
+    println!("{COUNT} broken ONNX files: {models} were still models, at most {most} bytes of the heap");
+    assert!(models > 0 && models < COUNT, "{models} of {COUNT} broken files were still models");
 }

@@ -7,6 +7,7 @@ pub mod library;
 pub mod onnxruntime;
 mod opened;
 pub mod tensorflow;
+pub mod torch;
 
 pub use library::{NotFound, Search, Wanted};
 pub use opened::Input;

@@ -8,10 +8,13 @@ mod pace;
 pub mod pmml;
 mod protobuf;
 pub mod python;
+pub mod pytorch;
 pub mod sklearn;
 pub mod tensorflow;
 pub mod tensorrt;
+mod texts;
 pub mod triton;
+mod wide;
 pub mod xgboost;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +25,9 @@ use weir_sdk::{Env, Model, Threads};
 use crate::tensors::Tensors;
 
 pub use self::fault::Fault;
+
+/// More columns than the rows of a request can have as objects: names of more are of no use.
+const MAX_COLUMNS: usize = 1 << 16;
 
 /// Every runtime this build knows.
 pub static RUNTIMES: &[&dyn Runtime] = &[
@@ -34,6 +40,7 @@ pub static RUNTIMES: &[&dyn Runtime] = &[
     &onnx::Onnx,
     &tensorrt::TensorRt,
     &triton::Triton,
+    &pytorch::Pytorch,
 ];
 
 /// A framework: the formats it serves, the files it reads.

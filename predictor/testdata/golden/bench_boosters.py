@@ -3,11 +3,12 @@ and rows, interleaved, CPU time on one thread.
 
     python bench_boosters.py [ROUNDS]
 
-Wants xgboost, lightgbm and what bench.py wants. The least of all rounds counts. Prints how often the runtime's time goes into
-the other's.
+Wants xgboost, lightgbm and what bench.py wants. The least of all rounds counts. Every call gets other rows, of 16,000, so that no
+processor learns by heart which way they go. Prints how often the runtime's time goes into the other's.
 """
 
 import ctypes as c
+import itertools
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ import xgboost as xgb  # noqa: E402
 from bench import COMMAND, keep, least_ns  # noqa: E402
 
 BATCHES = [1, 32, 1000]
+ROWS = 16000
 BIG = "500 trees of depth 8"
 
 
@@ -34,7 +36,7 @@ def main(rounds=3):
             files[name] = str(Path(folder) / f"{number}.{'ubj' if name.startswith('xgboost') else 'txt'}")
             booster, x = make()
             booster.save_model(files[name])
-            x[:1000].astype("<f8").tofile(files[name] + ".rows")
+            x.astype("<f8").tofile(files[name] + ".rows")
         calls = {name: callers(name, file) for name, file in files.items()}
         for _ in range(int(rounds)):
             for name, file in files.items():
@@ -63,7 +65,7 @@ def main(rounds=3):
                 print(f"{name}: {what} {b:.1f} {'ms' if what == 'load' else 'MiB'}, the framework {a:.1f}")
 
 
-def data(features, categories=0, rows=5000):
+def data(features, categories=0, rows=ROWS):
     random = np.random.default_rng(3)
     x = random.normal(size=(rows, features)).astype(np.float32)
     x[:, 1 : 1 + categories] = random.integers(0, 40, (rows, categories))
@@ -118,20 +120,21 @@ def xgboost_callers(file):
     booster.set_param({"nthread": 1})
     config = {"type": 0, "training": False, "iteration_begin": 0, "iteration_end": 0, "strict_shape": False}
     config = json.dumps({**config, "missing": float("nan"), "cache_id": 0}).encode()
-    table = np.fromfile(file + ".rows").reshape(1000, -1).astype(np.float32)
+    table = np.fromfile(file + ".rows").reshape(ROWS, -1).astype(np.float32)
     shape, size, answer = c.POINTER(c.c_uint64)(), c.c_uint64(), c.POINTER(c.c_float)()
 
     def ways(rows):
-        x = np.ascontiguousarray(table[:rows])
-        array = {"data": [x.ctypes.data, True], "shape": x.shape, "typestr": "<f4", "version": 3}
-        array = json.dumps(array).encode()
-        rest = (array, config, None, c.byref(shape), c.byref(size), c.byref(answer))
+        tables = batches(table, rows)
+        arrays = [{"data": [x.ctypes.data, True], "shape": x.shape, "typestr": "<f4", "version": 3} for x in tables]
+        arrays = itertools.cycle([json.dumps(array).encode() for array in arrays])
+        rest = (config, None, c.byref(shape), c.byref(size), c.byref(answer))
+        again = itertools.cycle(tables)
 
         def from_c():
-            # It holds x too: the library reads its memory.
-            assert x is not None and library.XGBoosterPredictFromDense(booster.handle, *rest) == 0
+            # The tables are held here, too: the library reads their memory.
+            assert tables and library.XGBoosterPredictFromDense(booster.handle, next(arrays), *rest) == 0
 
-        return {"C": from_c, "inplace_predict": lambda: booster.inplace_predict(x)}
+        return {"C": from_c, "inplace_predict": lambda: booster.inplace_predict(next(again))}
 
     return ways
 
@@ -140,7 +143,7 @@ def lightgbm_callers(file):
     library = lgb.basic._LIB
     booster = lgb.Booster(model_file=file, params={"num_threads": 1})
     handle = getattr(booster, "_handle", None) or booster.handle
-    table = np.fromfile(file + ".rows").reshape(1000, -1)
+    table = np.fromfile(file + ".rows").reshape(ROWS, -1)
     width, length = table.shape[1], c.c_int64()
     doubles, normal, every, single = 1, 0, -1, c.c_void_p()
     answer = np.zeros(1000 * booster.num_model_per_iteration())
@@ -149,20 +152,25 @@ def lightgbm_callers(file):
     assert library.LGBM_BoosterPredictForMatSingleRowFastInit(*settings) == 0
 
     def ways(rows):
-        x = np.ascontiguousarray(table[:rows])
-        at, row_major = x.ctypes.data_as(c.c_void_p), 1
-        rest = (at, doubles, rows, width, row_major, normal, 0, every, b"num_threads=1", c.byref(length), to)
+        tables = batches(table, rows)
+        places = itertools.cycle([x.ctypes.data_as(c.c_void_p) for x in tables])
+        again, row_major = itertools.cycle(tables), 1
+        rest = (doubles, rows, width, row_major, normal, 0, every, b"num_threads=1", c.byref(length), to)
 
         def from_c():
-            assert x is not None and library.LGBM_BoosterPredictForMat(handle, *rest) == 0
+            assert tables and library.LGBM_BoosterPredictForMat(handle, next(places), *rest) == 0
 
         def fast():
-            assert library.LGBM_BoosterPredictForMatSingleRowFast(single, at, c.byref(length), to) == 0
+            assert tables and library.LGBM_BoosterPredictForMatSingleRowFast(single, next(places), c.byref(length), to) == 0
 
-        python = {"C": from_c, "Python": lambda: booster.predict(x, num_threads=1)}
+        python = {"C": from_c, "Python": lambda: booster.predict(next(again), num_threads=1)}
         return {**python, "C SingleRowFast": fast} if rows == 1 else python
 
     return ways
+
+
+def batches(table, rows):
+    return [np.ascontiguousarray(table[at : at + rows]) for at in range(0, ROWS - rows + 1, rows)]
 
 
 def load(file):

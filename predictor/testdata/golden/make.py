@@ -2,6 +2,7 @@
 
     python make.py sklearn OUT [FAMILY]   # the families in the folder `sklearn`, with the scikit-learn that is installed
     python make.py xgboost OUT            # the same of XGBoost
+    python make.py lightgbm OUT           # and of LightGBM
 
 The files are not kept in the repository: a test reads them where `WEIR_GOLDEN` says they are, one folder a version. Beside
 a model `NAME.joblib` stands `NAME.golden`, lines of a word, a tab and JSON (numbers with every digit; `NaN` and `Infinity`

@@ -1,9 +1,10 @@
 //! What fuzzing begins with: small samples, most of them valid.
 
 use prost::Message;
+use weir_predictor::runtime::python::frame::{Frame, Kind};
 use weir_proto::generated::mesh;
 use weir_proto::oip::{self, Contents};
-use weir_proto::{DecodeLimits, Face, Form, InferRequest, InferResponse, Layout, Method, v2};
+use weir_proto::{Data, DecodeLimits, Face, Form, InferRequest, InferResponse, Layout, Method, Tensor, v2};
 
 use super::repository;
 
@@ -194,8 +195,45 @@ pub(super) fn lightgbms() -> Vec<Vec<u8>> {
     files("predictor/testdata/lightgbm", &["txt", "json"])
 }
 
+/// An archive of TorchServe's, its files packed and not.
+pub(super) fn model_archives() -> Vec<Vec<u8>> {
+    files("predictor/testdata/pytorch", &["mar"])
+}
+
+/// Messages of Python workers, with and without tensors.
+pub(super) fn worker_messages() -> Vec<Vec<u8>> {
+    let said =
+        Frame::new(Kind::Done).with("platform", "python_kserve").with("json", r#"{"predictions":[1]}"#);
+    let mut tensors = Frame::new(Kind::Predict).with("output", "predict");
+    tensors.tensors = vec![
+        Tensor::new("x", [2, 3], Data::Fp32(vec![1.5, -2.0, 0.0, f32::NAN, 4.0, 5.0].into())),
+        Tensor::strings("s", [2], vec!["ab".into(), "".into()]),
+        Tensor::new("scalar", [], Data::Bool(vec![1].into())),
+    ];
+    let written = |it: &Frame| {
+        let mut bytes = Vec::new();
+        it.write(&mut bytes).expect("a vector takes what is within the limits");
+        bytes
+    };
+    vec![written(&said), written(&tensors)]
+}
+
 pub(super) fn saved_models() -> Vec<Vec<u8>> {
     files("predictor/testdata/tensorflow", &["pb"])
+}
+
+/// The models of one operator each, and the small ones of ONNX Runtime's tests.
+pub(super) fn onnxes() -> Vec<Vec<u8>> {
+    let cases = repository().join("predictor/testdata/onnx/operators.txt");
+    let cases = std::fs::read_to_string(cases).unwrap_or_default();
+    let file = |line: &str| {
+        let (_, rest) = line.split_once("\"model\": \"")?;
+        let (hex, _) = rest.split_once('"')?;
+        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect()
+    };
+    let mut seeds: Vec<Vec<u8>> = cases.lines().filter_map(file).collect();
+    seeds.extend(onnx_graphs());
+    seeds
 }
 
 pub(super) fn onnx_graphs() -> Vec<Vec<u8>> {

@@ -3,11 +3,10 @@
 use super::forest::Forest;
 use super::objective;
 use super::{Booster, Fault};
+use crate::runtime::MAX_COLUMNS;
 
 /// More outputs than any model has; what a row's answer may take.
 const MAX_OUTPUTS: usize = 1 << 16;
-/// More columns than the rows of a request can have as objects.
-const MAX_COLUMNS: usize = 1 << 16;
 
 /// What was met so far; the keys of a file come in any order.
 #[derive(Default)]
@@ -25,12 +24,19 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// Makes room for so many names, no more and no less.
+    pub(super) fn reserve(&mut self, names: usize) {
+        if names <= MAX_COLUMNS {
+            self.columns.reserve_exact(names);
+        }
+    }
+
     /// Takes the name of the next feature.
     pub(super) fn column(&mut self, name: &str) {
         self.named += 1;
         if self.named <= MAX_COLUMNS {
             self.columns.push(name.to_owned());
-        } else {
+        } else if !self.columns.is_empty() {
             self.columns = Vec::new();
         }
     }

@@ -55,6 +55,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Booster, Fault> {
             "average_output" => header.average = reader.boolean()?,
             "feature_names" => {
                 reader.begin_array()?;
+                let mut ahead = reader.clone();
+                let mut names = 0;
+                while ahead.next_element()? {
+                    ahead.skip()?;
+                    names += 1;
+                }
+                header.reserve(names);
                 while reader.next_element()? {
                     header.column(&reader.string()?);
                 }

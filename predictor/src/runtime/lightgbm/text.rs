@@ -79,7 +79,11 @@ fn read_header(line: &Line<'_>, header: &mut Header, sizes: &mut Option<usize>) 
         "max_feature_idx" => header.last_feature = Some(integer()?),
         "objective" => header.objective = Some(value.to_owned()),
         "average_output" => header.average = true,
-        "feature_names" => value.split(' ').filter(|it| !it.is_empty()).for_each(|it| header.column(it)),
+        "feature_names" => {
+            let names = value.split(' ').filter(|it| !it.is_empty());
+            header.reserve(names.clone().count());
+            names.for_each(|it| header.column(it));
+        }
         "tree_sizes" => *sizes = Some(value.split(' ').filter(|it| !it.is_empty()).count()),
         // The last three say what training has seen, which no answer depends on.
         "label_index" | "feature_infos" | "monotone_constraints" => {}

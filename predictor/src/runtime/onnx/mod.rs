@@ -1,10 +1,16 @@
-//! ONNX models, computed by ONNX Runtime where its library is installed. This build has no engine of its own for them.
+//! ONNX models, computed by ONNX Runtime where its library is installed, and else by what this build has itself: an interpreter for
+//! classical models, and a library of Rust's for neural nets.
 
+mod constant;
 mod element;
+pub mod embedded;
 pub mod graph;
 mod ort;
 pub mod proto;
 mod providers;
+mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
@@ -19,12 +25,12 @@ pub use self::providers::{Gpu, GpuFlags};
 /// What computes ONNX models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Engine {
-    /// ONNX Runtime, and what this build has itself where its library is not found: nothing yet.
+    /// ONNX Runtime where its library is found, else what this build has itself.
     #[default]
     Auto,
     /// ONNX Runtime.
     Onnxruntime,
-    /// What this build has itself: nothing yet, so every model is refused.
+    /// What this build has itself.
     Embedded,
 }
 
@@ -41,19 +47,34 @@ impl Runtime for Onnx {
     }
 
     fn engine(&self, env: &Env) -> Result<String, String> {
-        let found = WANTED.find(&search(env)).map_err(|missing| missing.to_string())?;
-        Ok(format!("ONNX Runtime at {}", found.display()))
+        Ok(match WANTED.find(&search(env)) {
+            Ok(found) => format!("ONNX Runtime at {}", found.display()),
+            Err(missing) => format!("this build itself, in place of ONNX Runtime: {missing}"),
+        })
     }
 
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
-        if options.onnx_engine == Engine::Embedded {
-            let advice = "leave out --onnx_engine=embedded, so that ONNX Runtime computes it";
-            return Err(LoadError::Unsupported {
-                path: path.to_owned(),
-                what: "an ONNX model by this build itself".to_owned(),
-                advice: advice.to_owned(),
-            });
-        }
-        load_with(path, options, &options.gpu.providers())
+        let providers = options.gpu.providers();
+        let missing = match options.onnx_engine {
+            Engine::Embedded if providers.is_empty() => Some("leave out --onnx_engine=embedded".to_owned()),
+            Engine::Embedded => {
+                let reason = "a GPU is asked for, which only ONNX Runtime computes on; leave out --onnx_engine=embedded";
+                return Err(LoadError::Engine { path: path.to_owned(), reason: reason.to_owned() });
+            }
+            Engine::Auto if providers.is_empty() => {
+                WANTED.find(&options.search()).err().map(|missing| missing.to_string())
+            }
+            Engine::Auto | Engine::Onnxruntime => None,
+        };
+        let Some(missing) = missing else { return load_with(path, options, &providers) };
+        embedded::load(path, options).map_err(|error| match error {
+            // ONNX Runtime would take it.
+            LoadError::Unsupported { path, what, advice } => LoadError::Unsupported {
+                path,
+                what,
+                advice: format!("{advice}, or let ONNX Runtime compute it: {missing}"),
+            },
+            other => other,
+        })
     }
 }

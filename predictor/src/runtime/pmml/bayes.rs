@@ -76,7 +76,9 @@ pub(super) fn read(
 }
 
 fn counts(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) -> Result<Vec<f64>, Fault> {
-    let mut counts = vec![0.0; loader.classes[context.target.list].values.len()];
+    let classes = loader.classes[context.target.list].values.len();
+    loader.charge(classes * size_of::<f64>())?;
+    let mut counts = vec![0.0; classes];
     for count in element.named("TargetValueCount") {
         let class = context.target.class(count.require("value")?, count, loader)?;
         if class >= counts.len() {

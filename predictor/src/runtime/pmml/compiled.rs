@@ -383,6 +383,8 @@ fn target(
         for &value in &field.values {
             classes.place(value, schema)?;
         }
+        let bytes = field.values.len() * 3 * size_of::<Value>();
+        loader.charge(bytes)?;
     }
     loader.classes.push(classes);
     Ok(Target { name: name.map(str::to_owned), kind, list: loader.classes.len() - 1, task })
@@ -407,7 +409,7 @@ fn mining_schema(
             let Some(from) = scope.find(name) else { continue };
             let kind = loader.kind(from);
             let rules = loader.rules(element, None, kind, true)?;
-            if !rules.are_idle() {
+            if let Some(rules) = rules {
                 let slot = loader.slot(name, kind, Source::Treated { from, rules })?;
                 scope.name(name, slot);
             }
@@ -418,7 +420,7 @@ fn mining_schema(
             let rules = loader.rules(element, Some(&field), field.kind, false)?;
             let column = loader.columns.len();
             let slot = loader.slot(name, field.kind, Source::Column { column, rules })?;
-            if loader.columns.iter().any(|it| loader.slots[*it].name == name) {
+            if scope.find(name).is_some_and(|it| matches!(loader.slots[it].source, Source::Column { .. })) {
                 return Err(element.malformed(format!("names `{name}` a second time")));
             }
             loader.columns.push(slot);

@@ -29,7 +29,7 @@ pub(super) fn no_value(name: &str, shown: &str, row: usize) -> Error {
 pub(super) struct Expression {
     op: Op,
     kind: Kind,
-    depth: usize,
+    depth: u32,
 }
 
 enum Op {
@@ -39,31 +39,39 @@ enum Op {
         missing: Value,
     },
     /// Lines between points, in the order of `orig`.
-    Lines {
-        slot: usize,
-        points: Vec<(f64, f64)>,
-        outliers: Outliers,
-        missing: Value,
-    },
+    Lines(Box<Lines>),
     /// 1 where the field has the value.
-    Indicator {
-        slot: usize,
-        value: Value,
-        missing: Value,
-    },
-    Bins {
-        slot: usize,
-        bins: Vec<(Interval, Value)>,
-        otherwise: Value,
-        missing: Value,
-    },
-    Table {
-        slots: Vec<usize>,
-        rows: HashMap<Vec<u64>, Value>,
-        otherwise: Value,
-        missing: Value,
-    },
-    Apply(Apply),
+    Indicator(Box<Indicator>),
+    Bins(Box<Bins>),
+    Table(Box<Table>),
+    Apply(Box<Apply>),
+}
+
+struct Lines {
+    slot: usize,
+    points: Vec<(f64, f64)>,
+    outliers: Outliers,
+    missing: Value,
+}
+
+struct Indicator {
+    slot: usize,
+    value: Value,
+    missing: Value,
+}
+
+struct Bins {
+    slot: usize,
+    bins: Vec<(Interval, Value)>,
+    otherwise: Value,
+    missing: Value,
+}
+
+struct Table {
+    slots: Vec<usize>,
+    rows: HashMap<Vec<u64>, Value>,
+    otherwise: Value,
+    missing: Value,
 }
 
 struct Apply {
@@ -118,6 +126,7 @@ impl Expression {
             return Err(element.malformed(format!("lies deeper than {MAX_DEPTH} expressions")));
         }
         loader.expressions += 1;
+        loader.charge(size_of::<Self>())?;
         if loader.expressions > MAX_EXPRESSIONS {
             return Err(element.malformed(format!("is one of more than {MAX_EXPRESSIONS} expressions")));
         }
@@ -149,13 +158,14 @@ impl Expression {
                 )?;
                 let missing = missing(loader, Kind::Double)?;
                 let outliers = outliers.unwrap_or(Outliers::Extend);
-                leaf(Op::Lines { slot, points, outliers, missing }, Kind::Double)
+                leaf(Op::Lines(Box::new(Lines { slot, points, outliers, missing })), Kind::Double)
             }
             "NormDiscrete" => {
                 let slot = scope.field(element, "field")?;
                 let kind = loader.kind(slot);
                 let value = loader.symbols.parse(element.require("value")?, kind, element)?;
-                leaf(Op::Indicator { slot, value, missing: missing(loader, Kind::Double)? }, Kind::Double)
+                let missing = missing(loader, Kind::Double)?;
+                leaf(Op::Indicator(Box::new(Indicator { slot, value, missing })), Kind::Double)
             }
             "Discretize" => {
                 let slot = scope.field(element, "field")?;
@@ -166,13 +176,15 @@ impl Expression {
                     bins.push((Interval::read(bin.needed("Interval")?)?, value));
                 }
                 let otherwise = default(element, loader, kind)?;
-                leaf(Op::Bins { slot, bins, otherwise, missing: missing(loader, kind)? }, kind)
+                let missing = missing(loader, kind)?;
+                leaf(Op::Bins(Box::new(Bins { slot, bins, otherwise, missing })), kind)
             }
             "MapValues" => {
                 let kind = Kind::of(element)?.or(kind).unwrap_or(Kind::Text);
                 let (slots, rows) = table(element, scope, loader, kind)?;
                 let otherwise = default(element, loader, kind)?;
-                leaf(Op::Table { slots, rows, otherwise, missing: missing(loader, kind)? }, kind)
+                let missing = missing(loader, kind)?;
+                leaf(Op::Table(Box::new(Table { slots, rows, otherwise, missing })), kind)
             }
             "Apply" => Self::apply(element, scope, loader, kind, depth),
             _ => Err(element.unknown()),
@@ -187,10 +199,10 @@ impl Expression {
         depth: usize,
     ) -> Result<Self, Fault> {
         let name = element.require("function")?;
-        let arguments: Vec<Self> = element
-            .children()
-            .map(|it| Self::read(it, scope, loader, None, depth + 1))
-            .collect::<Result<_, _>>()?;
+        let mut arguments = Vec::with_capacity(element.children().count());
+        for argument in element.children() {
+            arguments.push(Self::read(argument, scope, loader, None, depth + 1)?);
+        }
         let kinds: Vec<Kind> = arguments.iter().map(Self::kind).collect();
         let Some((name, function, made)) = function::find(name, &kinds) else {
             return defined(element, arguments, loader, depth);
@@ -216,7 +228,7 @@ impl Expression {
             arguments,
         };
         let depth = 1 + apply.arguments.iter().map(|it| it.depth).max().unwrap_or(0);
-        Ok(Self { op: Op::Apply(apply), kind: made, depth })
+        Ok(Self { op: Op::Apply(Box::new(apply)), kind: made, depth })
     }
 
     /// The kind of what it gives.
@@ -231,17 +243,15 @@ impl Expression {
         while let Some(expression) = waiting.pop() {
             match &expression.op {
                 Op::Constant(_) => {}
-                Op::Field { slot, .. }
-                | Op::Lines { slot, .. }
-                | Op::Indicator { slot, .. }
-                | Op::Bins { slot, .. } => {
-                    found.push(*slot);
-                }
-                Op::Table { slots, .. } => found.extend(slots),
+                Op::Field { slot, .. } => found.push(*slot),
+                Op::Lines(it) => found.push(it.slot),
+                Op::Indicator(it) => found.push(it.slot),
+                Op::Bins(it) => found.push(it.slot),
+                Op::Table(it) => found.extend(&it.slots),
                 Op::Apply(apply) => waiting.extend(&apply.arguments),
             }
         }
-        (self.depth, found)
+        (self.depth as usize, found)
     }
 
     /// Works it out.
@@ -250,29 +260,30 @@ impl Expression {
         Ok(match &self.op {
             Op::Constant(value) => *value,
             Op::Field { slot, missing } => or(frame.get(*slot)?, *missing),
-            Op::Lines { slot, points, outliers, missing } => match frame.number(*slot)? {
-                Some(number) => lines(points, number, *outliers).map_or(*missing, Value::Number),
-                None => *missing,
+            Op::Lines(it) => match frame.number(it.slot)? {
+                Some(number) => lines(&it.points, number, it.outliers).map_or(it.missing, Value::Number),
+                None => it.missing,
             },
-            Op::Indicator { slot, value, missing } => match frame.get(*slot)? {
-                Value::Missing => *missing,
-                met => Value::Number(f64::from(u8::from(met == *value))),
+            Op::Indicator(it) => match frame.get(it.slot)? {
+                Value::Missing => it.missing,
+                met => Value::Number(f64::from(u8::from(met == it.value))),
             },
-            Op::Bins { slot, bins, otherwise, missing } => match frame.number(*slot)? {
+            Op::Bins(it) => match frame.number(it.slot)? {
                 Some(number) => {
-                    bins.iter().find(|(interval, _)| interval.holds(number)).map_or(*otherwise, |it| it.1)
+                    let found = it.bins.iter().find(|(interval, _)| interval.holds(number));
+                    found.map_or(it.otherwise, |it| it.1)
                 }
-                None => *missing,
+                None => it.missing,
             },
-            Op::Table { slots, rows, otherwise, missing } => {
-                let mut key = Vec::with_capacity(slots.len());
-                for &slot in slots {
+            Op::Table(it) => {
+                let mut key = Vec::with_capacity(it.slots.len());
+                for &slot in &it.slots {
                     match frame.get(slot)? {
-                        Value::Missing => return Ok(*missing),
+                        Value::Missing => return Ok(it.missing),
                         value => key.push(bits(value)),
                     }
                 }
-                rows.get(&key).copied().unwrap_or(*otherwise)
+                it.rows.get(&key).copied().unwrap_or(it.otherwise)
             }
             Op::Apply(apply) => return self.applied(apply, frame),
         })

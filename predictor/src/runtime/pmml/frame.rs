@@ -5,6 +5,7 @@ use weir_sdk::proto::{Buffer, Error};
 use super::compiled::Classes;
 use super::expression::no_value;
 use super::plan::{Plan, Slot, Source};
+use super::schema::Rules;
 use super::value::{Kind, Texts, Value};
 
 /// A column of a request.
@@ -74,7 +75,7 @@ impl<'m, 'r> Frame<'m, 'r> {
         let value = match source {
             Source::Column { column, rules } => {
                 let value = self.cell(*column, *kind, name)?;
-                rules.apply(value, name, self)?
+                rules.as_deref().unwrap_or(&Rules::IDLE).apply(value, name, self)?
             }
             Source::Treated { from, rules } => {
                 let value = self.get(*from)?;

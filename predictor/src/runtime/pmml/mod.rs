@@ -4,6 +4,7 @@
 mod bayes;
 mod clustering;
 mod compiled;
+mod document;
 mod expression;
 mod frame;
 mod function;
@@ -31,6 +32,7 @@ use std::path::Path;
 use weir_sdk::Model;
 
 use self::compiled::Compiled;
+use self::document::Document;
 use self::model::Evaluator;
 use self::plan::{Loader, Scope};
 use self::xml::Element;
@@ -56,7 +58,7 @@ impl Runtime for Pmml {
 
 fn read(bytes: &[u8], probabilities_first: bool) -> Result<Evaluator, Fault> {
     let text = xml::decode(bytes)?;
-    let document = xml::parse(&text)?;
+    let document = Document::parse(&text)?;
     let root = Element::root(&document);
     if root.name() != "PMML" {
         return Err(root.malformed("is not the <PMML> that was expected"));
@@ -64,7 +66,7 @@ fn read(bytes: &[u8], probabilities_first: bool) -> Result<Evaluator, Fault> {
     if !root.require("version")?.starts_with(['3', '4']) {
         return Err(root.unsupported("the version"));
     }
-    let mut loader = Loader::default();
+    let mut loader = Loader::of(text.len());
     loader.read_data(root.needed("DataDictionary")?)?;
     let element = compiled::within(root)?;
     let dictionary = root.child("TransformationDictionary");

@@ -24,9 +24,9 @@ pub(super) struct Slot {
 /// Where a value comes from.
 pub(super) enum Source {
     /// A column of the request.
-    Column { column: usize, rules: Rules },
+    Column { column: usize, rules: Option<Box<Rules>> },
     /// Another slot, as the mining schema of a model within the model treats it.
-    Treated { from: usize, rules: Rules },
+    Treated { from: usize, rules: Box<Rules> },
     /// An expression, cast to the kind of the slot.
     Derived(Expression),
     /// A model before, which sets it.
@@ -45,6 +45,8 @@ pub(super) struct Loader {
     pub(super) columns: Vec<usize>,
     /// How many expressions there are.
     pub(super) expressions: usize,
+    /// How many bytes of memory are left to it.
+    pub(super) left: usize,
     /// How many models the one being read lies in.
     pub(super) nesting: usize,
 }
@@ -57,10 +59,33 @@ pub(super) struct Plan {
 }
 
 impl Loader {
+    /// Begins to read a file of so many bytes. What it may take beside its elements is three times as much, and a little more: a few
+    /// bytes may say that a function is called, which is kept as often as it is called.
+    pub(super) fn of(bytes: usize) -> Self {
+        const ALLOWANCE: usize = 512 << 10;
+        Self { left: bytes.saturating_mul(3).saturating_add(ALLOWANCE), ..Self::default() }
+    }
+
+    /// Counts bytes about to be taken.
+    ///
+    /// # Errors
+    /// When the file is not worth so many.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Fault> {
+        let left = self.left.checked_sub(bytes).ok_or_else(|| {
+            Fault::malformed(
+                "what it holds would take more memory than a file of its size is worth, four times its bytes and a little \
+                 more; was it made to take memory",
+            )
+        })?;
+        self.left = left;
+        Ok(())
+    }
+
     pub(super) fn slot(&mut self, name: &str, kind: Kind, source: Source) -> Result<usize, Fault> {
         if self.slots.len() >= MAX_SLOTS {
             return Err(Fault::malformed(format!("there are more than {MAX_SLOTS} fields")));
         }
+        self.charge(size_of::<Slot>() + name.len())?;
         self.slots.push(Slot { name: name.to_owned(), kind, source });
         Ok(self.slots.len() - 1)
     }

@@ -5,7 +5,7 @@ use weir_sdk::proto::Error;
 use super::Fault;
 use super::frame::Frame;
 use super::plan::{Loader, Scope};
-use super::value::Value;
+use super::value::{Kind, Value};
 use super::xml::Element;
 
 /// The deepest that compounds may be nested.
@@ -17,7 +17,7 @@ pub(super) enum Predicate {
     False,
     Simple { slot: usize, operator: Operator, value: Value },
     Missing { slot: usize, wanted: bool },
-    Set { slot: usize, within: bool, values: Vec<Value> },
+    Set { slot: usize, within: bool, values: Box<Set> },
     Compound { operator: Junction, parts: Vec<Predicate> },
 }
 
@@ -38,6 +38,48 @@ pub(super) enum Junction {
     Xor,
     /// The first that is known.
     Surrogate,
+}
+
+/// Values of one kind, sorted.
+#[derive(Default)]
+pub(super) struct Set {
+    numbers: Vec<f64>,
+    texts: Vec<u32>,
+    truths: [bool; 2],
+}
+
+impl Set {
+    fn read(array: Element<'_>, kind: Kind, loader: &mut Loader) -> Result<Self, Fault> {
+        let mut set = Self::default();
+        let (words, bytes) = array.size();
+        if kind == Kind::Text {
+            set.texts.reserve_exact(words);
+            loader.symbols.reserve(words, bytes);
+        } else if kind != Kind::Bool {
+            set.numbers.reserve_exact(words);
+        }
+        array.words(|word| {
+            match loader.symbols.parse(word, kind, array)? {
+                Value::Number(it) => set.numbers.push(it + 0.0),
+                Value::Text(it) => set.texts.push(it),
+                Value::Bool(it) => set.truths[usize::from(it)] = true,
+                Value::Missing => {}
+            }
+            Ok(())
+        })?;
+        set.numbers.sort_unstable_by(f64::total_cmp);
+        set.texts.sort_unstable();
+        Ok(set)
+    }
+
+    fn holds(&self, value: Value) -> bool {
+        match value {
+            Value::Number(it) => self.numbers.binary_search_by(|one| one.total_cmp(&(it + 0.0))).is_ok(),
+            Value::Text(it) => self.texts.binary_search(&it).is_ok(),
+            Value::Bool(it) => self.truths[usize::from(it)],
+            Value::Missing => false,
+        }
+    }
 }
 
 /// Whether an element is a predicate.
@@ -76,10 +118,7 @@ fn read(
             let kind = loader.kind(slot);
             let within = element.word("booleanOperator", &[("isIn", true), ("isNotIn", false)])?;
             let within = within.ok_or_else(|| element.malformed("has no `booleanOperator`"))?;
-            let words = element.needed("Array")?.array()?;
-            let mut values: Vec<Value> =
-                words.iter().map(|it| loader.symbols.parse(it, kind, element)).collect::<Result<_, _>>()?;
-            values.sort_by(order);
+            let values = Box::new(Set::read(element.needed("Array")?, kind, loader)?);
             Ok(Predicate::Set { slot, within, values })
         }
         "CompoundPredicate" => {
@@ -117,19 +156,8 @@ fn simple(element: Element<'_>, scope: &Scope<'_>, loader: &mut Loader) -> Resul
     let text = element.require("value")?;
     let kind = loader.kind(slot);
     // A threshold of an integer need not be one.
-    let kind = if kind == super::value::Kind::Integer { super::value::Kind::Double } else { kind };
+    let kind = if kind == Kind::Integer { Kind::Double } else { kind };
     Ok(Predicate::Simple { slot, operator, value: loader.symbols.parse(text, kind, element)? })
-}
-
-fn order(left: &Value, right: &Value) -> std::cmp::Ordering {
-    let key = |it: &Value| match *it {
-        Value::Missing => (0, 0.0),
-        Value::Number(it) => (1, it + 0.0),
-        Value::Text(it) => (2, f64::from(it)),
-        Value::Bool(it) => (3, f64::from(u8::from(it))),
-    };
-    let (left, right) = (key(left), key(right));
-    left.0.cmp(&right.0).then(left.1.total_cmp(&right.1))
 }
 
 impl Predicate {
@@ -154,7 +182,7 @@ impl Predicate {
             Self::Missing { slot, wanted } => Some(frame.get(*slot)?.is_missing() == *wanted),
             Self::Set { slot, within, values } => match frame.get(*slot)? {
                 Value::Missing => None,
-                met => Some(values.binary_search_by(|it| order(it, &met)).is_ok() == *within),
+                met => Some(values.holds(met) == *within),
             },
             Self::Compound { operator, parts } => return compound(*operator, parts, frame),
         })

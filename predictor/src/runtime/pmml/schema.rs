@@ -1,7 +1,5 @@
 //! What values fields may have (DataDictionary), and what becomes of those that are missing, invalid or far out (MiningSchema).
 
-use std::collections::HashSet;
-
 use weir_sdk::proto::Error;
 
 use super::Fault;
@@ -18,6 +16,12 @@ pub(super) struct DataField {
     pub(super) kind: Kind,
     /// In the order of the file: the classes of a target.
     pub(super) values: Vec<Value>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few fields have.
+#[derive(Clone, Default)]
+struct Rare {
     invalid: Vec<Value>,
     missing: Vec<Value>,
     intervals: Vec<Interval>,
@@ -59,6 +63,7 @@ impl Interval {
 impl Loader {
     /// Reads the data dictionary.
     pub(super) fn read_data(&mut self, dictionary: Element<'_>) -> Result<(), Fault> {
+        self.data.reserve(dictionary.children().count());
         for element in dictionary.children() {
             match element.name() {
                 "DataField" => {
@@ -77,17 +82,11 @@ impl Loader {
             return Err(element.unsupported("`isCyclic`"));
         }
         let is_ordinal = element.get("optype") == Some("ordinal");
-        let mut field = DataField {
-            is_ordinal,
-            kind,
-            values: Vec::new(),
-            invalid: Vec::new(),
-            missing: Vec::new(),
-            intervals: Vec::new(),
-        };
+        let mut values = Vec::new();
+        let mut rare = None::<Box<Rare>>;
         for child in element.children() {
             match child.name() {
-                "Interval" => field.intervals.push(Interval::read(child)?),
+                "Interval" => rare.get_or_insert_default().intervals.push(Interval::read(child)?),
                 "Value" => {
                     let property = child
                         .word("property", &[("valid", 0), ("invalid", 1), ("missing", 2)])?
@@ -98,12 +97,17 @@ impl Loader {
                         Err(_) if property > 0 => self.symbols.intern(text),
                         other => other?,
                     };
-                    [&mut field.values, &mut field.invalid, &mut field.missing][property].push(value);
+                    match property {
+                        0 => values.push(value),
+                        1 => rare.get_or_insert_default().invalid.push(value),
+                        _ => rare.get_or_insert_default().missing.push(value),
+                    }
                 }
                 _ => return Err(child.unknown()),
             }
         }
-        Ok(field)
+        values.shrink_to_fit();
+        Ok(DataField { is_ordinal, kind, values, rare })
     }
 
     /// Reads how a mining field treats values. `within` a model, values have been validated before.
@@ -113,7 +117,7 @@ impl Loader {
         field: Option<&DataField>,
         kind: Kind,
         within: bool,
-    ) -> Result<Rules, Fault> {
+    ) -> Result<Option<Box<Rules>>, Fault> {
         let invalid = element.word(
             "invalidValueTreatment",
             &[
@@ -162,12 +166,17 @@ impl Loader {
         let mut rules = Rules { replacement, instead, invalid, outliers, ..Rules::default() };
         rules.refuse_missing = treatment.unwrap_or(false);
         if let (Some(field), false) = (field, within) {
-            rules.missing.clone_from(&field.missing);
-            rules.bad.clone_from(&field.invalid);
-            rules.intervals.clone_from(&field.intervals);
+            if let Some(rare) = &field.rare {
+                rules.missing.clone_from(&rare.missing);
+                rules.bad.clone_from(&rare.invalid);
+                rules.intervals.clone_from(&rare.intervals);
+            }
             rules.valid = field.values.iter().copied().map(key).collect();
+            rules.valid.sort_unstable();
         }
-        Ok(rules)
+        let values = rules.valid.len() + rules.missing.len() + rules.bad.len() + 2 * rules.intervals.len();
+        self.charge(values * size_of::<Value>())?;
+        Ok(if rules.are_idle() { None } else { Some(Box::new(rules)) })
     }
 }
 
@@ -187,8 +196,8 @@ pub(super) fn key(value: Value) -> (u8, u64) {
 pub(super) struct Rules {
     missing: Vec<Value>,
     bad: Vec<Value>,
-    /// Empty where any is valid.
-    valid: HashSet<(u8, u64)>,
+    /// Sorted; empty where any is valid.
+    valid: Vec<(u8, u64)>,
     intervals: Vec<Interval>,
     invalid: Invalid,
     instead: Option<Value>,
@@ -213,8 +222,21 @@ struct Outliers {
 }
 
 impl Rules {
+    /// Those that change nothing but blanks, which are missing values.
+    pub(super) const IDLE: Self = Self {
+        missing: Vec::new(),
+        bad: Vec::new(),
+        valid: Vec::new(),
+        intervals: Vec::new(),
+        invalid: Invalid::Refuse,
+        instead: None,
+        replacement: None,
+        refuse_missing: false,
+        outliers: None,
+    };
+
     /// Whether they change nothing.
-    pub(super) fn are_idle(&self) -> bool {
+    fn are_idle(&self) -> bool {
         let untouched = self.replacement.is_none() && !self.refuse_missing && self.outliers.is_none();
         let unchecked = self.bad.is_empty() && self.valid.is_empty() && self.intervals.is_empty();
         untouched && unchecked && self.missing.is_empty()
@@ -253,9 +275,13 @@ impl Rules {
         Ok(self.replacement.unwrap_or(Value::Missing))
     }
 
+    fn lists(&self, value: Value) -> bool {
+        self.valid.binary_search(&key(value)).is_ok()
+    }
+
     /// A text cannot be missing in a tensor: an empty one is, but where it is named as a value.
     fn is_blank(&self, value: Value, frame: &Frame<'_, '_>) -> bool {
-        matches!(value, Value::Text(text) if frame.texts.name(text).is_empty() && !self.valid.contains(&key(value)))
+        matches!(value, Value::Text(text) if frame.texts.name(text).is_empty() && !self.lists(value))
     }
 
     fn is_valid(&self, value: Value) -> bool {
@@ -268,8 +294,8 @@ impl Rules {
         };
         match (self.valid.is_empty(), self.intervals.is_empty()) {
             (true, _) => in_interval(value),
-            (false, true) => self.valid.contains(&key(value)),
-            (false, false) => self.valid.contains(&key(value)) || in_interval(value),
+            (false, true) => self.lists(value),
+            (false, false) => self.lists(value) || in_interval(value),
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn read(
         .unwrap_or(false);
     let dictionary = element.needed("VectorDictionary")?;
     let fields = fields(dictionary.needed("VectorFields")?, context, loader)?;
-    let (vectors, names) = vectors(dictionary, fields.len())?;
+    let (vectors, names) = vectors(dictionary, fields.len(), loader)?;
     let kernel = kernel(element)?;
     let threshold = element.number_or("threshold", 0.0)?;
     let mut machines = Vec::new();
@@ -161,13 +161,14 @@ fn fields(element: Element<'_>, context: &Context<'_, '_>, loader: &mut Loader) 
 
 type Vectors<'a> = (Vec<Vec<f64>>, HashMap<&'a str, usize>);
 
-fn vectors<'a>(dictionary: Element<'a>, width: usize) -> Result<Vectors<'a>, Fault> {
+fn vectors<'a>(dictionary: Element<'a>, width: usize, loader: &mut Loader) -> Result<Vectors<'a>, Fault> {
     let mut vectors = Vec::new();
     let mut names = HashMap::new();
     for instance in dictionary.named("VectorInstance") {
         if vectors.len().saturating_mul(width) > MAX_NUMBERS {
             return Err(dictionary.malformed(format!("holds more than {MAX_NUMBERS} numbers")));
         }
+        loader.charge(width * size_of::<f64>())?;
         let array = instance.children().next().ok_or_else(|| instance.malformed("is empty"))?;
         let vector = match array.name() {
             "Array" => array.numbers()?,

@@ -1,12 +1,12 @@
 //! Values of fields: numbers, booleans and texts, each text known by a number.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use weir_sdk::proto::Error;
 
 use super::Fault;
 use super::xml::Element;
+use crate::runtime::texts::Lexicon;
 
 /// The longest text that functions may put together.
 const MAX_TEXT: usize = 1 << 16;
@@ -86,21 +86,24 @@ impl Kind {
 /// The texts of a file.
 #[derive(Default)]
 pub(super) struct Symbols {
-    names: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, u32>,
+    names: Lexicon,
 }
 
 impl Symbols {
     /// The number of a text, a new one where it is new.
     pub(super) fn intern(&mut self, text: &str) -> Value {
-        if let Some(&number) = self.numbers.get(text) {
-            return Value::Text(number);
-        }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        let name: Arc<str> = text.into();
-        self.names.push(Arc::clone(&name));
-        self.numbers.insert(name, number);
-        Value::Text(number)
+        // A file has at most 4 GiB, so there is room for all its texts.
+        Value::Text(self.names.intern(text.as_bytes()).unwrap_or(u32::MAX))
+    }
+
+    /// Makes room for so many texts of so many bytes in all.
+    pub(super) fn reserve(&mut self, texts: usize, bytes: usize) {
+        self.names.reserve(texts, bytes);
+    }
+
+    /// Returns a text by its number.
+    fn name(&self, number: usize) -> Option<&str> {
+        std::str::from_utf8(self.names.at(number)?).ok()
     }
 
     /// Reads a value that the file says, as a kind.
@@ -111,9 +114,7 @@ impl Symbols {
 
     pub(super) fn show(&self, value: Value) -> String {
         match value {
-            Value::Text(number) => {
-                self.names.get(number as usize).map(|it| (**it).to_owned()).unwrap_or_default()
-            }
+            Value::Text(number) => self.name(number as usize).unwrap_or_default().to_owned(),
             other => written(other, Kind::Double),
         }
     }
@@ -192,7 +193,7 @@ impl<'m> Texts<'m> {
     /// The text of a number.
     pub(super) fn name(&self, number: u32) -> &str {
         let number = number as usize;
-        match self.symbols.names.get(number) {
+        match self.symbols.name(number) {
             Some(name) => name,
             None => self.added.get(number - self.symbols.names.len()).map_or("", String::as_str),
         }
@@ -200,7 +201,10 @@ impl<'m> Texts<'m> {
 
     /// The number of a text.
     pub(super) fn intern(&mut self, text: &str) -> Value {
-        if let Some(&number) = self.symbols.numbers.get(text).or_else(|| self.numbers.get(text)) {
+        if let Some(number) = self.symbols.names.get(text.as_bytes()) {
+            return Value::Text(number);
+        }
+        if let Some(&number) = self.numbers.get(text) {
             return Value::Text(number);
         }
         let number = u32::try_from(self.symbols.names.len() + self.added.len()).unwrap_or(u32::MAX);

@@ -1,18 +1,10 @@
-//! The XML of a file as elements: decoded, bounded, and with the place of whatever is wrong in it.
+//! The XML of a file as elements: decoded, and with the place of whatever is wrong in it.
 
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use roxmltree::{Document, Node, ParsingOptions};
-
 use super::Fault;
-
-/// The most nodes of a document: each takes about a hundred bytes.
-const MAX_NODES: u32 = 1 << 26;
-/// The most attributes of an element: that no two are equal is found by comparing each with each.
-const MAX_ATTRIBUTES: usize = 256;
-/// The most declarations of namespaces: an element that has one takes a copy of all those around it.
-const MAX_NAMESPACES: usize = 256;
+use super::document::{Document, Node};
 
 /// Decodes a file: UTF-8, UTF-16 with a byte order mark, or what of one byte a character its declaration names.
 pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
@@ -55,57 +47,29 @@ fn declared(bytes: &[u8]) -> &str {
     rest.get(1..).and_then(|it| it.split(['"', '\'']).next()).unwrap_or_default()
 }
 
-/// Parses a document. A document type is refused, and with it every entity that it might define.
-pub(super) fn parse(text: &str) -> Result<Document<'_>, Fault> {
-    // An attribute value holds no `<`, so that what lies between two of them is one tag at most.
-    if let Some(tag) = text.split('<').find(|it| it.len() > MAX_ATTRIBUTES && attributes(it) > MAX_ATTRIBUTES)
-    {
-        let name: String = tag.chars().take_while(|it| it.is_alphanumeric()).take(40).collect();
-        return Err(Fault::malformed(format!("<{name}> has more than {MAX_ATTRIBUTES} attributes")));
-    }
-    if text.matches("xmlns").nth(MAX_NAMESPACES).is_some() {
-        return Err(Fault::malformed(format!(
-            "there are more than {MAX_NAMESPACES} declarations of namespaces"
-        )));
-    }
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-    Document::parse_with_options(text, options).map_err(|error| match error {
-        roxmltree::Error::DtdDetected => Fault::Unsupported {
-            what: "a document type (DTD)".to_owned(),
-            advice: "write the file without one; PMML needs none",
-        },
-        error => Fault::malformed(format!("the XML is broken: {error}")),
-    })
-}
-
-/// How many attributes a tag has at most.
-fn attributes(tag: &str) -> usize {
-    tag.split('=').skip(1).filter(|it| it.trim_start().starts_with(['"', '\''])).count()
-}
-
 /// An element of the document.
 #[derive(Clone, Copy)]
-pub(super) struct Element<'a>(Node<'a, 'a>);
+pub(super) struct Element<'a>(Node<'a>);
 
 impl<'a> Element<'a> {
     /// The outermost element.
     pub(super) fn root(document: &'a Document<'a>) -> Self {
-        Self(document.root_element())
+        Self(Node::root(document))
     }
 
     /// The outermost element of the document that it is in.
     pub(super) fn outermost(self) -> Self {
-        Self(self.0.document().root_element())
+        Self(self.0.outermost())
     }
 
     /// Its name, without a namespace.
     pub(super) fn name(self) -> &'a str {
-        self.0.tag_name().name()
+        self.0.name()
     }
 
     /// The elements in it, but for extensions, which change no meaning.
     pub(super) fn children(self) -> impl Iterator<Item = Self> + Clone {
-        self.0.children().filter(Node::is_element).map(Self).filter(|it| it.name() != "Extension")
+        self.0.children().map(Self).filter(|it| it.name() != "Extension")
     }
 
     /// The first element in it of that name.
@@ -167,58 +131,64 @@ impl<'a> Element<'a> {
 
     /// The text in it.
     pub(super) fn text(self) -> Cow<'a, str> {
-        let mut parts = self.0.children().filter(Node::is_text).filter_map(|it| it.text());
-        let first = parts.next().unwrap_or_default();
-        match parts.next() {
-            None => Cow::Borrowed(first),
-            Some(second) => Cow::Owned([first, second].into_iter().chain(parts).collect()),
-        }
+        self.0.text()
     }
 
-    /// The words of an `<Array>`: by blanks, or in quotes with a backslash before a quote.
-    pub(super) fn array(self) -> Result<Vec<String>, Fault> {
+    /// Calls with each word of an `<Array>`: by blanks, or in quotes with a backslash before a quote.
+    pub(super) fn words(self, mut call: impl FnMut(&str) -> Result<(), Fault>) -> Result<(), Fault> {
         let text = self.text();
-        let mut words = Vec::new();
-        let mut rest = text.chars().peekable();
-        while let Some(&first) = rest.peek() {
-            if first.is_whitespace() {
-                rest.next();
+        let mut count = 0;
+        let mut word = String::new();
+        let mut rest = text.trim_start();
+        while !rest.is_empty() {
+            count += 1;
+            let Some(quoted) = rest.strip_prefix('"') else {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                call(&rest[..end])?;
+                rest = rest[end..].trim_start();
                 continue;
-            }
-            let mut word = String::new();
-            if first == '"' {
-                rest.next();
-                loop {
-                    match rest.next() {
-                        Some('\\') => word.push(match rest.next() {
-                            Some(escaped) => escaped,
-                            None => return Err(self.malformed("ends in a backslash")),
-                        }),
-                        Some('"') => break,
-                        Some(other) => word.push(other),
-                        None => return Err(self.malformed("has a quote that is not closed")),
-                    }
-                }
-            } else {
-                while let Some(next) = rest.next_if(|it| !it.is_whitespace()) {
-                    word.push(next);
+            };
+            word.clear();
+            let mut letters = quoted.chars();
+            loop {
+                match letters.next() {
+                    Some('\\') => word.push(match letters.next() {
+                        Some(escaped) => escaped,
+                        None => return Err(self.malformed("ends in a backslash")),
+                    }),
+                    Some('"') => break,
+                    Some(other) => word.push(other),
+                    None => return Err(self.malformed("has a quote that is not closed")),
                 }
             }
-            words.push(word);
+            call(&word)?;
+            rest = letters.as_str().trim_start();
         }
-        if let Some(count) = self.parsed::<usize>("n")?
-            && count != words.len()
+        if let Some(said) = self.parsed::<usize>("n")?
+            && said != count
         {
-            return Err(self.malformed(format!("has {} values, `n` says {count}", words.len())));
+            return Err(self.malformed(format!("has {count} values, `n` says {said}")));
         }
-        Ok(words)
+        Ok(())
+    }
+
+    /// About how many words there are, and how many bytes they have: never fewer, but for words in quotes.
+    pub(super) fn size(self) -> (usize, usize) {
+        let text = self.text();
+        let words = text.split_ascii_whitespace();
+        words.fold((0, 0), |(count, bytes), word| (count + 1, bytes + word.len()))
     }
 
     /// The numbers of an `<Array>`.
     pub(super) fn numbers(self) -> Result<Vec<f64>, Fault> {
-        let parse =
-            |it: String| it.parse().map_err(|_| self.malformed(format!("holds `{it}`, expected numbers")));
-        self.array()?.into_iter().map(parse).collect()
+        let mut numbers = Vec::with_capacity(self.size().0);
+        self.words(|word| {
+            let number = word.parse();
+            numbers
+                .push(number.map_err(|_| self.malformed(format!("holds `{word:.60}`, expected numbers")))?);
+            Ok(())
+        })?;
+        Ok(numbers)
     }
 
     /// Refuses what makes no sense.
@@ -237,9 +207,8 @@ impl<'a> Element<'a> {
     }
 
     fn place(self) -> String {
-        let at = self.0.document().text_pos_at(self.0.range().start);
-        let name: String = self.name().chars().take(60).collect();
-        format!("<{name}> (line {}, column {})", at.row, at.col)
+        let (line, column) = self.0.position();
+        format!("<{:.60}> (line {line}, column {column})", self.name())
     }
 }
 

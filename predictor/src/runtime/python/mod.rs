@@ -59,7 +59,7 @@ impl Runtime for Python {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["py", "joblib", "pkl", "pickle", "pt", "pth", "bin", "safetensors", "mar"]
+        &["py", "joblib", "pkl", "pickle", "pt", "pth", "pt2", "bin", "safetensors", "mar"]
     }
 
     fn recognizes_folder(&self, _folder: &Path) -> bool {

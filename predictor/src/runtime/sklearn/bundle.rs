@@ -10,10 +10,10 @@ use super::view::View;
 /// `Unsupported` for a dict, list, tuple or set.
 pub(super) fn refuse(root: View<'_>) -> Result<(), Refusal> {
     let held = match root.node() {
-        Node::Dict(_) => root.pairs().and_then(|mut pairs| {
+        Node::Dict(_) => root.entries().and_then(|mut pairs| {
             pairs.find_map(|(key, value)| Some(format!("{} as `{:.60}`", estimator(value)?, key.text()?)))
         }),
-        Node::List(_) | Node::Tuple(_) | Node::Set(_) => root.members().and_then(|members| {
+        Node::List(_) | Node::Tuple(_) | Node::Set(_) => root.all().and_then(|members| {
             members.enumerate().find_map(|(at, it)| Some(format!("{} as member {at}", estimator(it)?)))
         }),
         _ => return Ok(()),

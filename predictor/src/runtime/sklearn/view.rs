@@ -138,7 +138,7 @@ impl<'d> View<'d> {
         }
     }
 
-    /// The same of the members of a list, tuple or set.
+    /// The same of a list, tuple or set.
     pub(crate) fn all(self) -> Option<impl ExactSizeIterator<Item = Self> + Clone> {
         match self.node() {
             Node::List(items) | Node::Tuple(items) | Node::Set(items) => {
@@ -169,14 +169,6 @@ impl<'d> View<'d> {
     fn each(self, items: Items<'d>) -> Option<impl ExactSizeIterator<Item = Self>> {
         self.afford(items.len().saturating_mul(MEMBER))?;
         Some(items.map(move |id| self.at(id)))
-    }
-
-    /// Returns the members of a list, tuple or set.
-    pub(crate) fn members(self) -> Option<impl ExactSizeIterator<Item = Self>> {
-        match self.node() {
-            Node::List(items) | Node::Tuple(items) | Node::Set(items) => self.each(items),
-            _ => None,
-        }
     }
 
     /// Returns the member of a list or tuple.

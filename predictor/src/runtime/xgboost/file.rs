@@ -9,6 +9,7 @@ use super::linear::Linear;
 use super::objective;
 use super::source::Source;
 use super::walk::Forest;
+use crate::runtime::MAX_COLUMNS;
 
 /// More outputs than any model has; what a row's answer may take.
 const MAX_OUTPUTS: usize = 1 << 16;
@@ -62,6 +63,8 @@ pub(super) struct Parts {
     pub(super) base_scores: Vec<f32>,
     pub(super) scores_are_margins: bool,
     columns: Vec<String>,
+    /// How many features have names.
+    named: usize,
     pub(super) booster: Option<String>,
     pub(super) forest: Forest,
     pub(super) tree_outputs: Vec<i32>,
@@ -164,8 +167,20 @@ impl Parts {
                 "attributes" => self.attributes(source)?,
                 "feature_names" => {
                     source.begin_array()?;
+                    let mut ahead = source.clone();
+                    let mut names = 0;
+                    while ahead.next_element()? {
+                        ahead.skip()?;
+                        names += 1;
+                    }
+                    self.named = names;
+                    let wanted = if names <= MAX_COLUMNS { names } else { 0 };
+                    self.columns = Vec::with_capacity(wanted);
                     while source.next_element()? {
-                        self.columns.push(source.string()?.into_owned());
+                        let name = source.string()?;
+                        if wanted > 0 {
+                            self.columns.push(name.into_owned());
+                        }
                     }
                 }
                 _ => source.skip()?,
@@ -245,8 +260,8 @@ impl Parts {
                 "a model of {classes} classes and {targets} targets cannot be"
             )));
         }
-        if !self.columns.is_empty() && self.columns.len() != features {
-            let named = self.columns.len();
+        if self.named > 0 && self.named != features {
+            let named = self.named;
             return Err(Fault::malformed(format!("`feature_names` names {named} of {features} features")));
         }
         let scorer = match self.booster.as_deref() {
@@ -258,7 +273,7 @@ impl Parts {
                     )));
                 }
                 self.forest.assign(&self.tree_outputs, &self.tree_weights, outputs)?;
-                Scorer::Forest(self.forest)
+                Scorer::Forest(Box::new(self.forest))
             }
             Some("gblinear") => Scorer::Linear(Linear::new(self.linear_weights, features, outputs)?),
             Some(other) => {

@@ -1,7 +1,8 @@
 //! Trees as files hold them, checked and laid out for walking.
 
 use super::Fault;
-use super::walk::{CATEGORICAL, Forest, NOWHERE, Node, Set, Shape, Test, Tree, key};
+use super::columns::{Column, key};
+use super::walk::{CATEGORICAL, EXITS, Forest, MAX_WORDS, NOWHERE, Node, Shape, Test, Tree};
 
 /// The most that a feature's number can be.
 const FEATURE: u32 = (1 << 30) - 1;
@@ -85,6 +86,7 @@ impl Forest {
                 })?;
             tree.weight = weights.get(at).copied().unwrap_or(1.0);
         }
+        self.settle();
         Ok(())
     }
 
@@ -158,7 +160,41 @@ impl Forest {
                 children += 2;
             }
         }
-        Ok(Shape::Linked { root: index(root)? })
+        self.push_top(index(root)?, index(order.nodes.len())?)
+    }
+
+    /// Lays the first levels of a linked tree out as if it were full.
+    fn push_top(&mut self, root: u32, count: u32) -> Result<Shape, Fault> {
+        let (top, exits) = (index(self.tests.len())?, index(self.exits.len())?);
+        let mut nodes = [root; 2 * EXITS];
+        for at in 1..EXITS {
+            let Node { test, left } = self.nodes[nodes[at] as usize];
+            // Every test of a leaf fails, and its left child is itself.
+            let right = if left == nodes[at] { left } else { left + 1 };
+            (nodes[2 * at], nodes[2 * at + 1]) = (left, right);
+            self.tests.extend((at == 1).then_some(NOWHERE).into_iter().chain([test]));
+        }
+        self.exits.extend_from_slice(&nodes[EXITS..]);
+        Ok(Shape::Linked { root, nodes: count, top, exits })
+    }
+
+    /// Ends the planting: what tests look at gets its place.
+    fn settle(&mut self) {
+        let scale = self.sets.settle();
+        let words = self.sets.words();
+        let places = self.columns.settle(self.sets.limit(), if words > MAX_WORDS { 0 } else { words });
+        if self.sets.is_empty() {
+            return;
+        }
+        let tests = self.tests.iter_mut().chain(self.nodes.iter_mut().map(|it| &mut it.test));
+        for Test { cell, threshold } in tests {
+            let categorical = *cell & CATEGORICAL;
+            // A leaf looks at the first column, which there may not be.
+            *cell = places.get((*cell & !CATEGORICAL) as usize).copied().unwrap_or(0) | categorical;
+            if categorical != 0 {
+                *threshold = threshold.cast_unsigned().wrapping_mul(scale).cast_signed();
+            }
+        }
     }
 
     /// Returns what stands in `values` for a leaf.
@@ -189,8 +225,10 @@ impl Forest {
             return Err(fail(node, tree, &what));
         };
         self.features = self.features.max(index as usize + 1);
-        let cell = 2 * index + u32::from(arrays.default_left[node] == 0);
-        if arrays.split_type.get(node).is_none_or(|&it| it == 0) {
+        let category = arrays.split_type.get(node).is_some_and(|&it| it != 0);
+        let missing_right = arrays.default_left[node] == 0;
+        let cell = self.columns.index(Column { feature: index, missing_right, category });
+        if !category {
             let threshold = arrays.condition[node];
             if threshold.is_nan() {
                 return Err(fail(node, tree, "has the threshold NaN, expected a number"));
@@ -199,9 +237,10 @@ impl Forest {
         }
         let set = categories(arrays, node)
             .ok_or_else(|| fail(node, tree, "splits by categories that the arrays do not hold"))?;
-        let at = u32::try_from(self.sets.len())
-            .map_err(|_| fail(node, tree, "is one of more than 2^32 sets of categories"))?;
-        self.sets.push(Set::new(set));
+        let at = self
+            .sets
+            .push(&set)
+            .ok_or_else(|| fail(node, tree, "is one of more than 2^32 sets of categories"))?;
         Ok(Test { cell: cell | CATEGORICAL, threshold: at.cast_signed() })
     }
 }

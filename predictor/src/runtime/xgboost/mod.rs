@@ -5,11 +5,13 @@
 //! only XGBoost's scikit-learn wrapper looks at, changes nothing. Where versions of XGBoost disagree, the one that wrote the
 //! file is followed.
 
+mod columns;
 mod file;
 mod forest;
 mod legacy;
 mod linear;
 mod objective;
+mod sets;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -66,7 +68,7 @@ pub struct Booster {
 }
 
 enum Scorer {
-    Forest(Forest),
+    Forest(Box<Forest>),
     Linear(Linear),
 }
 

@@ -464,9 +464,9 @@ fn keys_compare_as_numbers_do() {
         f32::INFINITY,
     ];
     for a in values {
-        assert!(i32::MIN < walk::key(a) && walk::key(a) < i32::MAX - 1);
+        assert!(i32::MIN < columns::key(a) && columns::key(a) < i32::MAX - 1);
         for b in values {
-            assert_eq!(walk::key(a) >= walk::key(b), a >= b, "{a} and {b}");
+            assert_eq!(columns::key(a) >= columns::key(b), a >= b, "{a} and {b}");
         }
     }
 }

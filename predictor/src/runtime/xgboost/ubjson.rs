@@ -10,6 +10,7 @@ use super::source::Source;
 const MAX_DEPTH: usize = 64;
 
 /// Reads a document by pulling.
+#[derive(Clone)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -171,7 +172,12 @@ impl<'a> Reader<'a> {
             self.open.pop();
             return many(marker, bytes).map_or_else(|| self.expected(at, "integers of 32 bits"), Ok);
         }
-        let mut out = Vec::new();
+        let counted = match self.open.last() {
+            // No more than there are bytes left.
+            Some(&Open::Counted(count)) => count,
+            _ => 0,
+        };
+        let mut out = Vec::with_capacity(counted);
         while self.next_element()? {
             out.push(one(self)?);
         }

@@ -1,47 +1,71 @@
-//! Walking trees: eight walks abreast, so that the wait for one's memory is the others' work, and few instructions a step.
+//! Walking trees: sixteen rows, or eight trees, abreast, so that the wait for one's memory is the others' work, and few
+//! instructions a step.
 //!
-//! Rows are first spread into cells, two a feature: in one a missing value is the least of all, which no test lets pass, in the
-//! other it is the greatest, which passes all. A test names the cell whose way is the node's, and so asks nothing but `>=`. Cells
-//! and thresholds are integers in the order of the singles that they stand for, since comparing those takes less time.
+//! Many rows go through the first levels of a tree together: each test there is made for all of them at once, whether they come by
+//! or not, and the answers are folded from below into the places where the rows come out. That is less work than to follow each row
+//! as long as a level has less than about sixteen tests, and wide registers do it well. From there on each row walks by itself.
+
+use std::ops::Range;
+
+use rten_simd::ops::{BitOps, NumOps};
+use rten_simd::{Isa, SimdOp};
+
+use super::columns::{ABREAST, Columns, Lanes, NARROW};
+use super::sets::Sets;
 
 /// The bit of [`Test::cell`] that makes the test one of membership in a set of categories.
 pub(super) const CATEGORICAL: u32 = 1 << 31;
 /// A test that nothing passes.
 pub(super) const NOWHERE: Test = Test { cell: 0, threshold: i32::MAX };
-/// A missing value where it goes left, and where it goes right.
-const MISSING: [i32; 2] = [i32::MIN, i32::MAX - 1];
-/// The first integer that is not a category: from here on a single is no longer exact.
-const CATEGORY_LIMIT: f32 = 16_777_216.0;
-/// Walks that go on side by side.
-const ABREAST: usize = 8;
-/// Rows that go through a tree before the next tree is fetched into the cache.
-const BLOCK: usize = 64;
+/// Levels that are walked together.
+pub(super) const LEVELS: u32 = 4;
+/// Places where rows come out of them.
+pub(super) const EXITS: usize = 1 << LEVELS;
+/// Nodes of linked trees that are tested for all rows of a group at once.
+const FOLDED: usize = 128;
+/// Lanes of a register from which on that is worth it.
+const WIDE: usize = 8;
+/// Trees that a row alone walks through side by side, and rows of a group that do so below its first levels: a processor has
+/// registers for so many.
+const SIDE_BY_SIDE: usize = 8;
+/// Rows that are too few to fill a group.
+const FEW: usize = 2;
+/// Memory for the cells of the rows that go through a tree before the next tree is fetched into the cache, in bytes.
+const BLOCK: usize = 24 << 10;
+/// The most groups that are worth that.
+const GROUPS: usize = 8;
+/// How the sets of a model are asked: there are none, all are bits, or they are lists.
+const NO_SETS: u8 = 0;
+const BITS: u8 = 1;
+const LISTS: u8 = 2;
+/// More words than that are not looked through for rows that may not come by.
+pub(super) const MAX_WORDS: usize = 4;
 
-/// Cells that the bytes can tell apart: so many are there to be looked at, used or not, that no step has to check it.
-const NARROW: usize = 256;
-
-/// Walks down a full tree of so many tests, a step for each token.
+/// Walks down the rest of a full tree of so many tests, a step for each token.
 macro_rules! descend {
-    ($size:literal, $tests:ident, $values:ident, $passes:ident, $($level:literal)*) => {{
+    ($size:literal, $tests:ident, $values:ident, $exits:ident, $leaves:ident, $passes:ident, $($level:literal)*) => {{
         let (Some(tests), Some(values)) = ($tests.first_chunk::<$size>(), $values.first_chunk::<$size>()) else {
             return;
         };
-        let mut at = [1; ABREAST];
-        $(
-            let _: u32 = $level;
-            for lane in 0..ABREAST {
-                at[lane] = 2 * at[lane] + usize::from($passes(tests[at[lane]], lane));
+        for first in (0..ABREAST).step_by(SIDE_BY_SIDE) {
+            let mut at = [0; SIDE_BY_SIDE];
+            for lane in 0..SIDE_BY_SIDE {
+                at[lane] = EXITS + $exits[first + lane] as usize % EXITS;
             }
-        )*
-        let mut leaves = [0.0; ABREAST];
-        for lane in 0..ABREAST {
-            leaves[lane] = values[at[lane] - $size];
+            $(
+                let _: u32 = $level;
+                for lane in 0..SIDE_BY_SIDE {
+                    at[lane] = 2 * at[lane] + usize::from($passes(tests[at[lane]], first + lane));
+                }
+            )*
+            for lane in 0..SIDE_BY_SIDE {
+                $leaves[first + lane] = values[at[lane] - $size];
+            }
         }
-        leaves
     }};
 }
 
-/// What a row, or eight, are spread into.
+/// What a row, or a group, is spread into.
 trait Cells<T> {
     fn at(&self, cell: u32) -> &T;
 }
@@ -53,7 +77,7 @@ impl<T> Cells<T> for [T] {
     }
 }
 
-/// Of models with few features.
+/// Of models with few columns.
 impl<T> Cells<T> for [T; NARROW] {
     #[inline(always)]
     fn at(&self, cell: u32) -> &T {
@@ -64,9 +88,9 @@ impl<T> Cells<T> for [T; NARROW] {
 /// What sends a row to the right.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Test {
-    /// Twice the feature, and one more where a missing value goes right; and a bit.
+    /// The column, and a bit.
     pub(super) cell: u32,
-    /// The key of the value from which on it is right; of a categorical test the bits are its index into the sets.
+    /// The key of the value from which on it is right; of a categorical test the bits are its set.
     pub(super) threshold: i32,
 }
 
@@ -82,8 +106,9 @@ pub(super) enum Shape {
     /// All leaves are made to lie at the same depth. Of the tests, the root's is at 1, and the children of that at `i` are at
     /// `2 i` and `2 i + 1`; past the last of them the leaves begin.
     Full { tests: u32, values: u32, depth: u32 },
-    /// Nodes that say where their children are.
-    Linked { root: u32 },
+    /// So many nodes that say where their children are. Tests as of a full tree of some levels begin at `top`, and at `exits` the
+    /// nodes where those come out.
+    Linked { root: u32, nodes: u32, top: u32, exits: u32 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -93,45 +118,6 @@ pub(super) struct Tree {
     pub(super) output: u32,
     /// Its share (dart), else 1, which changes no bit.
     pub(super) weight: f32,
-}
-
-/// A set of categories.
-pub(super) enum Set {
-    /// A bit each, where all are below 64: there it takes no second look into memory.
-    Word(u64),
-    /// A bit each.
-    Bits(Vec<u32>),
-    /// In ascending order, where bits would take more memory than the file that holds them.
-    List(Vec<u32>),
-}
-
-impl Set {
-    /// Makes one of categories in ascending order.
-    pub(super) fn new(list: Vec<u32>) -> Self {
-        if list.last().is_none_or(|&last| last < u64::BITS) {
-            return Self::Word(list.into_iter().fold(0, |bits, category| bits | 1 << category));
-        }
-        let words = list.last().map_or(0, |&last| last as usize / 32 + 1);
-        if words > list.len() + 1 {
-            return Self::List(list);
-        }
-        let mut bits = vec![0; words];
-        for category in list {
-            bits[category as usize / 32] |= 1 << (category % 32);
-        }
-        Self::Bits(bits)
-    }
-
-    #[inline(always)]
-    fn holds(&self, category: u32) -> bool {
-        match self {
-            Self::Word(bits) => bits.checked_shr(category).is_some_and(|bits| bits & 1 == 1),
-            Self::Bits(bits) => {
-                bits.get(category as usize / 32).is_some_and(|word| word >> (category % 32) & 1 == 1)
-            }
-            Self::List(list) => list.binary_search(&category).is_ok(),
-        }
-    }
 }
 
 /// All trees of a model.
@@ -148,8 +134,11 @@ pub(super) struct Forest {
     pub(super) vectors: Vec<f32>,
     /// How many numbers a leaf holds; 0 before the first tree.
     pub(super) leaf_size: usize,
+    /// The nodes that rows come to from the first levels of linked trees.
+    pub(super) exits: Vec<u32>,
     /// The categories that go right.
-    pub(super) sets: Vec<Set>,
+    pub(super) sets: Sets,
+    pub(super) columns: Columns,
     /// One past the highest feature that any node tests.
     pub(super) features: usize,
     /// The sum of the trees' depths.
@@ -159,69 +148,43 @@ pub(super) struct Forest {
 impl Forest {
     /// Adds each row's leaves to its margins, in the order of the trees, for the last bit of the sums. No value is infinite.
     pub(super) fn add(&self, rows: &[f32], width: usize, margins: &mut [f32], outputs: usize) {
-        match (self.sets.is_empty(), self.has_vectors()) {
-            (true, false) => self.add_rows::<false, false>(rows, width, margins, outputs),
-            (false, false) => self.add_rows::<true, false>(rows, width, margins, outputs),
-            (true, true) => self.add_rows::<false, true>(rows, width, margins, outputs),
-            (false, true) => self.add_rows::<true, true>(rows, width, margins, outputs),
+        match (self.sets.is_empty(), self.sets.words()) {
+            (true, _) => self.add_rows::<NO_SETS>(rows, width, margins, outputs),
+            (false, 0) => self.add_rows::<LISTS>(rows, width, margins, outputs),
+            (false, _) => self.add_rows::<BITS>(rows, width, margins, outputs),
         }
     }
 
-    fn add_rows<const CATEGORIES: bool, const VECTORS: bool>(
-        &self,
-        rows: &[f32],
-        width: usize,
-        margins: &mut [f32],
-        outputs: usize,
-    ) {
-        let full = rows.len() / width / ABREAST * ABREAST;
-        let (many, few) = rows.split_at(full * width);
-        let (many_margins, few_margins) = margins.split_at_mut(full * outputs);
-        let narrow = 2 * width <= NARROW;
-        let (mut cells, mut sums) = (Vec::new(), Vec::new());
-        let blocks = many.chunks(BLOCK.saturating_mul(width));
-        for (rows, margins) in blocks.zip(many_margins.chunks_mut(BLOCK * outputs)) {
-            spread(rows, width, &mut cells);
-            turn(margins, outputs, &mut sums);
-            for tree in &self.trees {
-                for (group, sums) in sums.chunks_exact_mut(outputs).enumerate() {
-                    let cells = &cells[group * 2 * width..];
-                    match cells.first_chunk::<NARROW>() {
-                        Some(cells) if narrow => self.walk_rows::<CATEGORIES, VECTORS, _>(tree, cells, sums),
-                        _ => self.walk_rows::<CATEGORIES, VECTORS, _>(tree, cells, sums),
-                    }
-                }
-            }
-            turn_back(&sums, outputs, margins);
+    fn add_rows<const SETS: u8>(&self, rows: &[f32], width: usize, margins: &mut [f32], outputs: usize) {
+        let count = rows.len() / width;
+        let alone = if count % ABREAST <= FEW { count % ABREAST } else { 0 };
+        let (many, few) = rows.split_at((count - alone) * width);
+        let (many_margins, few_margins) = margins.split_at_mut((count - alone) * outputs);
+        if !many.is_empty() {
+            Groups::<SETS> { forest: self, rows: many, width, margins: many_margins, outputs }.dispatch();
         }
         // With few rows it is the trees that go abreast; the sums still take them in order.
-        let mut cells = Vec::new();
+        let length = self.columns.cells();
+        let mut cells = vec![[0]; if few.is_empty() { 0 } else { length.max(NARROW) }];
         for (row, margins) in few.chunks_exact(width).zip(few_margins.chunks_exact_mut(outputs)) {
-            cells.clear();
-            cells.extend(row.iter().flat_map(|&value| pair(value)));
-            cells.resize(cells.len().max(NARROW), 0);
-            for trees in self.trees.chunks(ABREAST) {
+            self.columns.fill(row, width, &mut cells[..length]);
+            for trees in self.trees.chunks(SIDE_BY_SIDE) {
                 let leaves = match cells.first_chunk::<NARROW>() {
-                    Some(cells) if narrow => self.walk_trees::<CATEGORIES, _>(trees, cells),
-                    _ => self.walk_trees::<CATEGORIES, _>(trees, cells.as_slice()),
+                    Some(cells) if length <= NARROW => self.walk_trees::<SETS, _>(trees, cells),
+                    _ => self.walk_trees::<SETS, _>(trees, cells.as_slice()),
                 };
                 for (tree, leaf) in trees.iter().zip(leaves) {
-                    self.add_leaf::<VECTORS>(tree, leaf, margins);
+                    self.add_leaf(tree, leaf, margins);
                 }
             }
         }
     }
 
-    /// Adds the leaves of eight rows to their sums, each output's side by side.
+    /// Adds the leaves of a group to its sums, each output's side by side.
     #[inline(always)]
-    fn add_leaves<const VECTORS: bool>(
-        &self,
-        tree: &Tree,
-        leaves: [f32; ABREAST],
-        sums: &mut [[f32; ABREAST]],
-    ) {
-        if VECTORS {
-            for (lane, leaf) in leaves.into_iter().enumerate() {
+    fn add_leaves(&self, tree: &Tree, leaves: &[f32; ABREAST], sums: &mut [[f32; ABREAST]]) {
+        if self.has_vectors() {
+            for (lane, leaf) in leaves.iter().enumerate() {
                 let vector = &self.vectors[leaf.to_bits() as usize..];
                 sums.iter_mut().zip(vector).for_each(|(sums, value)| sums[lane] += value * tree.weight);
             }
@@ -233,8 +196,8 @@ impl Forest {
 
     /// Adds a leaf to the margins of a row.
     #[inline(always)]
-    fn add_leaf<const VECTORS: bool>(&self, tree: &Tree, value: f32, margins: &mut [f32]) {
-        if VECTORS {
+    fn add_leaf(&self, tree: &Tree, value: f32, margins: &mut [f32]) {
+        if self.has_vectors() {
             let vector = &self.vectors[value.to_bits() as usize..];
             margins.iter_mut().zip(vector).for_each(|(margin, value)| *margin += value * tree.weight);
         } else {
@@ -242,70 +205,167 @@ impl Forest {
         }
     }
 
-    /// Walks eight rows through a tree and adds their leaves to their sums.
-    #[inline(never)]
-    fn walk_rows<const CATEGORIES: bool, const VECTORS: bool, C: Cells<[i32; ABREAST]> + ?Sized>(
+    /// Walks a group through a tree and writes its leaves down.
+    #[inline(always)]
+    fn walk_group<I: Isa, const SETS: u8, C: Cells<Lanes> + ?Sized>(
         &self,
+        isa: I,
         tree: &Tree,
+        group: &[Lanes],
         cells: &C,
-        sums: &mut [[f32; ABREAST]],
+        leaves: &mut [f32; ABREAST],
     ) {
-        let passes = |test: Test, lane: usize| self.passes::<CATEGORIES>(test, |it| cells.at(it)[lane]);
-        let leaves = match tree.shape {
+        let passes = |test: Test, lane: usize| self.passes::<SETS>(test, |it| cells.at(it)[lane]);
+        match tree.shape {
             Shape::Full { tests, values, depth } => {
                 let tests = &self.tests[tests as usize..][..1 << depth];
                 let values = &self.values[values as usize..][..1 << depth];
+                let exits = match depth {
+                    0 => [0; ABREAST],
+                    1 => self.top::<I, SETS, 1>(isa, tests, group),
+                    2 => self.top::<I, SETS, 2>(isa, tests, group),
+                    3 => self.top::<I, SETS, 3>(isa, tests, group),
+                    _ => self.top::<I, SETS, 4>(isa, tests, group),
+                };
                 // With the depth known, no step has to check that it stays in the tree.
                 match depth {
-                    1 => descend!(2, tests, values, passes, 0),
-                    2 => descend!(4, tests, values, passes, 0 0),
-                    3 => descend!(8, tests, values, passes, 0 0 0),
-                    4 => descend!(16, tests, values, passes, 0 0 0 0),
-                    5 => descend!(32, tests, values, passes, 0 0 0 0 0),
-                    6 => descend!(64, tests, values, passes, 0 0 0 0 0 0),
-                    7 => descend!(128, tests, values, passes, 0 0 0 0 0 0 0),
-                    8 => descend!(256, tests, values, passes, 0 0 0 0 0 0 0 0),
+                    0..=LEVELS => {
+                        leaves.iter_mut().zip(exits).for_each(|(leaf, at)| *leaf = values[at as usize]);
+                    }
+                    5 => descend!(32, tests, values, exits, leaves, passes, 0),
+                    6 => descend!(64, tests, values, exits, leaves, passes, 0 0),
+                    7 => descend!(128, tests, values, exits, leaves, passes, 0 0 0),
+                    8 => descend!(256, tests, values, exits, leaves, passes, 0 0 0 0),
                     _ => {
-                        let mut at = [1; ABREAST];
-                        for _ in 0..depth {
+                        let mut at = exits.map(|at| EXITS + at as usize);
+                        for _ in LEVELS..depth {
                             for (lane, at) in at.iter_mut().enumerate() {
                                 *at = 2 * *at + usize::from(passes(tests[*at], lane));
                             }
                         }
-                        at.map(|at| values[at - tests.len()])
+                        leaves.iter_mut().zip(at).for_each(|(leaf, at)| *leaf = values[at - tests.len()]);
                     }
                 }
             }
-            Shape::Linked { root } => {
-                self.walk_linked::<CATEGORIES>([root; ABREAST], |lane, it| cells.at(it)[lane])
+            Shape::Linked { top, exits, .. } => {
+                let tests = &self.tests[top as usize..][..EXITS];
+                let nodes = &self.exits[exits as usize..][..EXITS];
+                let exits = self.top::<I, SETS, 4>(isa, tests, group);
+                for first in (0..ABREAST).step_by(SIDE_BY_SIDE) {
+                    let nodes = std::array::from_fn(|lane| nodes[exits[first + lane] as usize]);
+                    let ends = self.walk_linked::<SETS>(nodes, |lane, it| cells.at(it)[first + lane]);
+                    leaves[first..first + SIDE_BY_SIDE].copy_from_slice(&ends);
+                }
             }
-        };
-        self.add_leaves::<VECTORS>(tree, leaves, sums);
+        }
+    }
+
+    /// Takes a group through so many levels of a tree, and returns where the rows come out, counted from the left.
+    #[inline(always)]
+    fn top<I: Isa, const SETS: u8, const DEPTH: u32>(
+        &self,
+        isa: I,
+        tests: &[Test],
+        group: &[Lanes],
+    ) -> Lanes {
+        let mut exits = [0; ABREAST];
+        if !self.is_foldable::<SETS>() {
+            let mut at = [1; ABREAST];
+            for _ in 0..DEPTH {
+                for (lane, at) in at.iter_mut().enumerate() {
+                    let passes = self.passes::<SETS>(tests[*at], |it| group[it as usize][lane]);
+                    *at = 2 * *at + usize::from(passes);
+                }
+            }
+            // There are at most sixteen.
+            return at.map(|at| (at - (1 << DEPTH)) as i32);
+        }
+        let ops = isa.i32();
+        let low = 1 << (DEPTH - 1);
+        let mut room = [ops.zero(); EXITS / 2];
+        for from in (0..ABREAST).step_by(ops.len()) {
+            let tests = &tests[..2 * low];
+            for at in 0..low {
+                let exit = 2 * at as i32;
+                room[at] = ops.select(
+                    ops.splat(exit),
+                    ops.splat(exit + 1),
+                    self.fail::<I, SETS>(isa, tests[low + at], group, from),
+                );
+            }
+            let mut level = low;
+            while level > 1 {
+                level /= 2;
+                for at in 0..level {
+                    room[at] = ops.select(
+                        room[2 * at],
+                        room[2 * at + 1],
+                        self.fail::<I, SETS>(isa, tests[level + at], group, from),
+                    );
+                }
+            }
+            ops.store(room[0], &mut exits[from..]);
+        }
+        exits
+    }
+
+    /// Returns whether tests can be made of many rows at once.
+    #[inline(always)]
+    fn is_foldable<const SETS: u8>(&self) -> bool {
+        SETS == NO_SETS || SETS == BITS && self.sets.words() <= MAX_WORDS
+    }
+
+    /// Returns the nodes of a tree whose tests are all made of as many rows at once as a register has lanes.
+    #[inline(always)]
+    fn folded<const SETS: u8>(&self, tree: &Tree, lanes: usize) -> Option<Range<usize>> {
+        match tree.shape {
+            Shape::Linked { root, nodes, .. } if nodes as usize <= FOLDED && lanes >= WIDE => {
+                self.is_foldable::<SETS>().then_some(root as usize..(root + nodes) as usize)
+            }
+            Shape::Linked { .. } | Shape::Full { .. } => None,
+        }
+    }
+
+    /// Tells which rows of a group, from one on, do not pass a test.
+    #[inline(always)]
+    fn fail<I: Isa, const SETS: u8>(&self, isa: I, test: Test, group: &[Lanes], from: usize) -> I::M32 {
+        let ops = isa.i32();
+        if SETS == BITS && test.cell & CATEGORICAL != 0 {
+            let bits = &group[(test.cell & !CATEGORICAL) as usize + 1..];
+            let mut held = ops.zero();
+            for (word, bits) in self.sets.bits(test.threshold.cast_unsigned()).iter().zip(bits) {
+                let word = ops.splat(word.cast_signed());
+                held = ops.or(held, ops.and(ops.load(&bits[from..]), word));
+            }
+            return ops.eq(held, ops.zero());
+        }
+        ops.lt(ops.load(&group[test.cell as usize][from..]), ops.splat(test.threshold))
     }
 
     /// Walks a row through eight trees, or fewer, and returns the values of its leaves.
     #[inline(always)]
-    fn walk_trees<const CATEGORIES: bool, C: Cells<i32> + ?Sized>(
+    fn walk_trees<const SETS: u8, C: Cells<[i32; 1]> + ?Sized>(
         &self,
         trees: &[Tree],
         cells: &C,
-    ) -> [f32; ABREAST] {
-        let cell = |_: usize, cell: u32| *cells.at(cell);
-        let shapes: [Shape; ABREAST] = std::array::from_fn(|lane| trees.get(lane).unwrap_or(&trees[0]).shape);
+    ) -> [f32; SIDE_BY_SIDE] {
+        let cell = |_: usize, cell: u32| cells.at(cell)[0];
+        let shapes: [Shape; SIDE_BY_SIDE] =
+            std::array::from_fn(|lane| trees.get(lane).unwrap_or(&trees[0]).shape);
         let mut together = u32::MAX;
-        let mut lanes: [(&[Test], u32); ABREAST] = [(&[], 0); ABREAST];
+        let mut lanes: [(&[Test], u32); SIDE_BY_SIDE] = [(&[], 0); SIDE_BY_SIDE];
         for (lane, shape) in lanes.iter_mut().zip(shapes) {
             let Shape::Full { tests, depth, .. } = shape else {
-                return self.walk_shapes::<CATEGORIES, C>(shapes, cells);
+                return self.walk_shapes::<SETS, C>(shapes, cells);
             };
             *lane = (&self.tests[tests as usize..][..1 << depth], depth);
             together = together.min(depth);
         }
-        let mut at = [1_usize; ABREAST];
+        let mut at = [1_usize; SIDE_BY_SIDE];
         for _ in 0..together {
-            for lane in 0..ABREAST {
+            for lane in 0..SIDE_BY_SIDE {
                 let test = lanes[lane].0[at[lane]];
-                at[lane] = 2 * at[lane] + usize::from(self.passes::<CATEGORIES>(test, |it| cell(lane, it)));
+                at[lane] = 2 * at[lane] + usize::from(self.passes::<SETS>(test, |it| cell(lane, it)));
             }
         }
         std::array::from_fn(|lane| {
@@ -313,7 +373,7 @@ impl Forest {
             let (tests, depth) = lanes[lane];
             let mut at = at[lane];
             for _ in together..depth {
-                at = 2 * at + usize::from(self.passes::<CATEGORIES>(tests[at], |it| cell(lane, it)));
+                at = 2 * at + usize::from(self.passes::<SETS>(tests[at], |it| cell(lane, it)));
             }
             self.values[values as usize + at - (1 << depth)]
         })
@@ -321,38 +381,38 @@ impl Forest {
 
     /// Walks a row through trees of which one is linked: abreast when all are.
     #[inline(never)]
-    fn walk_shapes<const CATEGORIES: bool, C: Cells<i32> + ?Sized>(
+    fn walk_shapes<const SETS: u8, C: Cells<[i32; 1]> + ?Sized>(
         &self,
-        shapes: [Shape; ABREAST],
+        shapes: [Shape; SIDE_BY_SIDE],
         cells: &C,
-    ) -> [f32; ABREAST] {
-        let mut roots = [0; ABREAST];
+    ) -> [f32; SIDE_BY_SIDE] {
+        let mut roots = [0; SIDE_BY_SIDE];
         for (root, shape) in roots.iter_mut().zip(shapes) {
-            let Shape::Linked { root: known } = shape else {
-                return shapes.map(|shape| self.walk_alone::<CATEGORIES, C>(shape, cells));
+            let Shape::Linked { root: known, .. } = shape else {
+                return shapes.map(|shape| self.walk_alone::<SETS, C>(shape, cells));
             };
             *root = known;
         }
-        self.walk_linked::<CATEGORIES>(roots, |_, it| *cells.at(it))
+        self.walk_linked::<SETS>(roots, |_, it| cells.at(it)[0])
     }
 
     /// Walks a row through one tree.
-    fn walk_alone<const CATEGORIES: bool, C: Cells<i32> + ?Sized>(&self, shape: Shape, cells: &C) -> f32 {
-        let cell = |it: u32| *cells.at(it);
+    fn walk_alone<const SETS: u8, C: Cells<[i32; 1]> + ?Sized>(&self, shape: Shape, cells: &C) -> f32 {
+        let cell = |it: u32| cells.at(it)[0];
         match shape {
             Shape::Full { tests, values, depth } => {
                 let mut at = 1;
                 for _ in 0..depth {
                     let test = self.tests[tests as usize + at];
-                    at = 2 * at + usize::from(self.passes::<CATEGORIES>(test, cell));
+                    at = 2 * at + usize::from(self.passes::<SETS>(test, cell));
                 }
                 self.values[values as usize + at - (1 << depth)]
             }
-            Shape::Linked { root } => {
+            Shape::Linked { root, .. } => {
                 let mut at = root;
                 loop {
                     let node = self.nodes[at as usize];
-                    let next = node.left + u32::from(self.passes::<CATEGORIES>(node.test, cell));
+                    let next = node.left + u32::from(self.passes::<SETS>(node.test, cell));
                     if next == at {
                         return self.ends[at as usize];
                     }
@@ -363,16 +423,16 @@ impl Forest {
     }
 
     #[inline(always)]
-    fn walk_linked<const CATEGORIES: bool>(
+    fn walk_linked<const SETS: u8>(
         &self,
-        mut at: [u32; ABREAST],
+        mut at: [u32; SIDE_BY_SIDE],
         cell: impl Fn(usize, u32) -> i32,
-    ) -> [f32; ABREAST] {
+    ) -> [f32; SIDE_BY_SIDE] {
         loop {
             let mut moved = 0;
             for (lane, at) in at.iter_mut().enumerate() {
                 let node = self.nodes[*at as usize];
-                let right = self.passes::<CATEGORIES>(node.test, |it| cell(lane, it));
+                let right = self.passes::<SETS>(node.test, |it| cell(lane, it));
                 let next = node.left + u32::from(right);
                 moved |= next ^ *at;
                 *at = next;
@@ -384,62 +444,119 @@ impl Forest {
     }
 
     #[inline(always)]
-    fn passes<const CATEGORIES: bool>(&self, test: Test, cell: impl Fn(u32) -> i32) -> bool {
-        if CATEGORIES && test.cell & CATEGORICAL != 0 {
-            self.holds(test.threshold.cast_unsigned(), cell(test.cell & !CATEGORICAL))
-        } else {
-            cell(test.cell) >= test.threshold
+    fn passes<const SETS: u8>(&self, test: Test, cell: impl Fn(u32) -> i32) -> bool {
+        if SETS == NO_SETS {
+            return cell(test.cell) >= test.threshold;
         }
+        let (value, set) = (cell(test.cell & !CATEGORICAL), test.threshold.cast_unsigned());
+        let above = value >= test.threshold;
+        let categorical = test.cell & CATEGORICAL != 0;
+        let category = value.cast_unsigned();
+        if SETS == LISTS {
+            return if categorical { self.sets.lists(set, category) } else { above };
+        }
+        // Without a branch, which nobody could foretell: half of the nodes of a tree may be categorical.
+        let word = self.sets.word(set, category, u32::from(categorical).wrapping_neg());
+        (word >> (category % 32) & 1 == 1) & categorical | above & !categorical
     }
-
-    /// Returns whether the value is one of the categories of a set, or missing where that goes right. What is no category at
-    /// all is in none.
-    fn holds(&self, set: u32, cell: i32) -> bool {
-        let value = value(cell);
-        let known = (0.0..CATEGORY_LIMIT).contains(&value) && self.sets[set as usize].holds(value as u32);
-        known || cell == MISSING[1]
-    }
 }
 
-/// Returns an integer that compares to others as the number, which is not NaN, does to theirs.
-#[inline(always)]
-pub(super) fn key(value: f32) -> i32 {
-    // Of the two zeros, which are equal, this makes the positive one.
-    let bits = (value + 0.0).to_bits().cast_signed();
-    bits ^ ((bits >> 31) & i32::MAX)
+/// Rows that go through trees side by side, in groups.
+struct Groups<'a, const SETS: u8> {
+    forest: &'a Forest,
+    rows: &'a [f32],
+    width: usize,
+    margins: &'a mut [f32],
+    outputs: usize,
 }
 
-/// Returns the number of a key; of a missing value's, NaN.
-fn value(key: i32) -> f32 {
-    f32::from_bits((key ^ ((key >> 31) & i32::MAX)).cast_unsigned())
-}
+impl<const SETS: u8> SimdOp for Groups<'_, SETS> {
+    type Output = ();
 
-/// The two cells of a value.
-#[inline(always)]
-fn pair(value: f32) -> [i32; 2] {
-    if value.is_nan() { MISSING } else { [key(value); 2] }
-}
-
-/// Spreads rows, whose number is a multiple of eight, into the cells of one eight after the other.
-fn spread(rows: &[f32], width: usize, cells: &mut Vec<[i32; ABREAST]>) {
-    // Whoever looks at a group's cells as many sees those of the next too, and at last what is put here behind them.
-    cells.resize(rows.len() / ABREAST * 2 + NARROW, [0; ABREAST]);
-    let groups = rows.chunks_exact(ABREAST * width).zip(cells.chunks_exact_mut(2 * width));
-    for (rows, cells) in groups {
-        for (lane, row) in rows.chunks_exact(width).enumerate() {
-            for (value, cells) in row.iter().zip(cells.as_chunks_mut::<2>().0) {
-                let [left, right] = pair(*value);
-                cells[0][lane] = left;
-                cells[1][lane] = right;
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let Self { forest, rows, width, margins, outputs } = self;
+        let length = forest.columns.cells();
+        let groups = (BLOCK / (size_of::<Lanes>() * length)).clamp(1, GROUPS);
+        let most = rows.len() / width;
+        // Whoever looks at a group's cells as many sees those of the next too, and at last what is put here behind them.
+        let mut cells = vec![[0; ABREAST]; length * groups.min(most.div_ceil(ABREAST)) + NARROW];
+        let (mut sums, mut leaves) = (Vec::new(), [[0.0; ABREAST]; GROUPS]);
+        let blocks = rows.chunks((groups * ABREAST).saturating_mul(width));
+        for (rows, margins) in blocks.zip(margins.chunks_mut(groups * ABREAST * outputs)) {
+            for (rows, cells) in rows.chunks(ABREAST * width).zip(cells.chunks_exact_mut(length)) {
+                forest.columns.fill(rows, width, cells);
             }
+            turn(margins, outputs, &mut sums);
+            for tree in &forest.trees {
+                // All walk first, and are summed then: what was written piece by piece is not yet there to be read as a whole.
+                let leaves = &mut leaves[..sums.len() / outputs];
+                if let Some(nodes) = forest.folded::<SETS>(tree, isa.i32().len()) {
+                    Fold::<SETS> { forest, nodes, cells: &cells, length, leaves }.dispatch();
+                } else {
+                    for (group, leaves) in leaves.iter_mut().enumerate() {
+                        let cells = &cells[group * length..];
+                        let group = &cells[..length];
+                        match cells.first_chunk::<NARROW>() {
+                            Some(cells) if length <= NARROW => {
+                                forest.walk_group::<I, SETS, _>(isa, tree, group, cells, leaves);
+                            }
+                            _ => forest.walk_group::<I, SETS, _>(isa, tree, group, group, leaves),
+                        }
+                    }
+                }
+                for (leaves, sums) in leaves.iter().zip(sums.chunks_exact_mut(outputs)) {
+                    forest.add_leaves(tree, leaves, sums);
+                }
+            }
+            turn_back(&sums, outputs, margins);
         }
     }
 }
 
-/// Puts margins, outputs innermost, of rows whose number is a multiple of eight, so that eight rows' are side by side.
+/// Makes all tests of a small linked tree for the groups, and folds their answers into the leaves.
+struct Fold<'a, const SETS: u8> {
+    forest: &'a Forest,
+    nodes: Range<usize>,
+    cells: &'a [Lanes],
+    length: usize,
+    leaves: &'a mut [[f32; ABREAST]],
+}
+
+impl<const SETS: u8> SimdOp for Fold<'_, SETS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let Self { forest, nodes: Range { start, end }, cells, length, leaves } = self;
+        let ops = isa.i32();
+        let (nodes, ends) = (&forest.nodes[start..end], &forest.ends[start..end]);
+        let mut room = [ops.zero(); FOLDED];
+        for (group, leaves) in cells.chunks_exact(length).zip(leaves) {
+            let mut bits = [0; ABREAST];
+            for from in (0..ABREAST).step_by(ops.len()) {
+                // Children come after their parents.
+                for (at, (node, end)) in nodes.iter().zip(ends).enumerate().rev() {
+                    let left = node.left as usize - start;
+                    room[at] = if left == at {
+                        ops.splat(end.to_bits().cast_signed())
+                    } else {
+                        let fail = forest.fail::<I, SETS>(isa, node.test, group, from);
+                        ops.select(room[left % FOLDED], room[(left + 1) % FOLDED], fail)
+                    };
+                }
+                ops.store(room[0], &mut bits[from..]);
+            }
+            *leaves = bits.map(|it| f32::from_bits(it.cast_unsigned()));
+        }
+    }
+}
+
+/// Puts margins, outputs innermost, so that those of a group are side by side.
+#[inline(always)]
 fn turn(margins: &[f32], outputs: usize, sums: &mut Vec<[f32; ABREAST]>) {
-    sums.resize(margins.len() / ABREAST, [0.0; ABREAST]);
-    for (margins, sums) in margins.chunks_exact(ABREAST * outputs).zip(sums.chunks_exact_mut(outputs)) {
+    sums.resize(margins.len().div_ceil(ABREAST * outputs) * outputs, [0.0; ABREAST]);
+    for (margins, sums) in margins.chunks(ABREAST * outputs).zip(sums.chunks_exact_mut(outputs)) {
         for (lane, margins) in margins.chunks_exact(outputs).enumerate() {
             margins.iter().zip(&mut *sums).for_each(|(margin, sums)| sums[lane] = *margin);
         }
@@ -447,8 +564,9 @@ fn turn(margins: &[f32], outputs: usize, sums: &mut Vec<[f32; ABREAST]>) {
 }
 
 /// Puts them back.
+#[inline(always)]
 fn turn_back(sums: &[[f32; ABREAST]], outputs: usize, margins: &mut [f32]) {
-    for (margins, sums) in margins.chunks_exact_mut(ABREAST * outputs).zip(sums.chunks_exact(outputs)) {
+    for (margins, sums) in margins.chunks_mut(ABREAST * outputs).zip(sums.chunks_exact(outputs)) {
         for (lane, margins) in margins.chunks_exact_mut(outputs).enumerate() {
             margins.iter_mut().zip(sums).for_each(|(margin, sums)| *margin = sums[lane]);
         }

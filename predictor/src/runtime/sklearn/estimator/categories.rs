@@ -2,12 +2,12 @@
 
 use weir_proto::Error;
 
-use super::super::numpy::{Array, Elements, Texts};
+use super::super::numpy::{Array, Elements};
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
-use super::lexicon::Lexicon;
 use super::{Cell, Column};
+use crate::runtime::texts::{Lexicon, Texts};
 
 /// The categories of one column.
 pub(super) enum Categories {

@@ -1,5 +1,6 @@
 //! The kernels of libsvm, evaluated for one row against every support vector.
 
+use super::super::super::wide::exp;
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 
@@ -78,49 +79,59 @@ impl Vectors {
     }
 
     /// Evaluates the kernel of the row and each vector. What is beyond the last vector has no meaning.
+    #[inline(always)]
     pub(super) fn evaluate(&self, kernel: Kernel, row: &[f64], values: &mut [f64]) {
+        let product = |x, v| x * v;
         match kernel {
-            Kernel::Linear => self.accumulate(row, values, |x, v| x * v),
+            Kernel::Linear => self.accumulate(row, values, product, |sums| sums),
             Kernel::Rbf { gamma } => {
-                self.accumulate(row, values, |x, v| (x - v) * (x - v));
-                values[..self.count].iter_mut().for_each(|it| *it = (-gamma * *it).exp());
+                let square = |x, v| (x - v) * (x - v);
+                self.accumulate(row, values, square, |sums| exp(sums.map(|it| -gamma * it)));
             }
             Kernel::Poly { gamma, coef0, degree } => {
-                self.accumulate(row, values, |x, v| x * v);
-                values[..self.count].iter_mut().for_each(|it| *it = power(gamma * *it + coef0, degree));
+                self.accumulate(row, values, product, |sums| {
+                    power(sums.map(|it| gamma * it + coef0), degree)
+                });
             }
             Kernel::Sigmoid { gamma, coef0 } => {
-                self.accumulate(row, values, |x, v| x * v);
-                values[..self.count].iter_mut().for_each(|it| *it = (gamma * *it + coef0).tanh());
+                self.accumulate(row, values, product, |sums| sums.map(|it| (gamma * it + coef0).tanh()));
             }
         }
     }
 
-    /// Sums a term over the features, for each vector.
-    fn accumulate(&self, row: &[f64], values: &mut [f64], term: impl Fn(f64, f64) -> f64) {
-        let (sums, _) = values.as_chunks_mut::<LANES>();
-        for (block, sums) in self.blocks.chunks_exact(LANES * self.features).zip(sums) {
+    /// Sums a term over the features, for each vector, and makes the kernel's values of the sums.
+    #[inline(always)]
+    fn accumulate(
+        &self,
+        row: &[f64],
+        values: &mut [f64],
+        term: impl Fn(f64, f64) -> f64,
+        end: impl Fn([f64; LANES]) -> [f64; LANES],
+    ) {
+        let (values, _) = values.as_chunks_mut::<LANES>();
+        for (block, values) in self.blocks.chunks_exact(LANES * self.features).zip(values) {
             let (lanes, _) = block.as_chunks::<LANES>();
-            let mut total = [0.0; LANES];
+            let mut sums = [0.0; LANES];
             for (x, lane) in row.iter().zip(lanes) {
                 for at in 0..LANES {
-                    total[at] += term(*x, lane[at]);
+                    sums[at] += term(*x, lane[at]);
                 }
             }
-            *sums = total;
+            *values = end(sums);
         }
     }
 }
 
 /// Raises by squaring, as libsvm does.
-fn power(mut base: f64, mut degree: u32) -> f64 {
-    let mut result = 1.0;
+#[inline(always)]
+fn power(mut bases: [f64; LANES], mut degree: u32) -> [f64; LANES] {
+    let mut results = [1.0; LANES];
     while degree > 0 {
         if degree % 2 == 1 {
-            result *= base;
+            results.iter_mut().zip(bases).for_each(|(result, base)| *result *= base);
         }
-        base *= base;
+        bases.iter_mut().for_each(|it| *it *= *it);
         degree /= 2;
     }
-    result
+    results
 }

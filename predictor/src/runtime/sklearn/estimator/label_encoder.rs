@@ -6,8 +6,9 @@ use weir_proto::{Data, DataType, Error};
 use super::super::numpy::Elements;
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
-use super::lexicon::Lexicon;
 use super::registry::{Class, Family};
+use crate::runtime::texts::Lexicon;
+
 use super::{Batch, Cell, Column, Labels, Method, Offer, Predictor, Steps, Takes};
 
 pub(crate) static FAMILY: Family = Family {

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use weir_proto::{Data, DataType};
 
-use super::super::numpy::{Array, Elements, Texts};
+use super::super::numpy::{Array, Elements};
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::fitted::Fitted;
+use crate::runtime::texts::Texts;
 
 /// The labels, in the order of `classes_`, in the type that numpy would answer with.
 #[derive(Debug, Clone, PartialEq)]

@@ -23,7 +23,6 @@ mod isotonic;
 mod kernel;
 mod label_encoder;
 mod labels;
-mod lexicon;
 mod linear;
 mod logistic;
 mod meta;
@@ -285,6 +284,7 @@ fn argmax(values: &[f64]) -> usize {
 }
 
 /// Returns the sum of the products. Eight sums run side by side, so that no addition waits for the one before.
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (eights, rest) = a.as_chunks::<8>();
     let (others, other_rest) = b.as_chunks::<8>();

@@ -1,5 +1,6 @@
 //! libsvm's scores of each pair of classes: sums over the support vectors of both.
 
+use super::super::super::wide::widely;
 use super::dot;
 use super::kernel::{Kernel, Vectors};
 
@@ -79,6 +80,14 @@ impl Pairs {
 
     /// Fills the score of each pair. `room` is of [`Pairs::room`].
     pub(super) fn scores(&self, row: &[f64], room: &mut [f64], scores: &mut [f64]) {
+        widely(
+            #[inline(always)]
+            || self.sums(row, room, scores),
+        );
+    }
+
+    #[inline(always)]
+    fn sums(&self, row: &[f64], room: &mut [f64], scores: &mut [f64]) {
         match self {
             Self::Linear { weights, intercepts } => {
                 for ((score, weights), intercept) in
@@ -116,6 +125,7 @@ impl Pairs {
 }
 
 /// Calls with each pair of classes, in libsvm's order.
+#[inline(always)]
 pub(super) fn for_each_pair(classes: usize, mut call: impl FnMut(usize, usize)) {
     for first in 0..classes {
         for second in first + 1..classes {

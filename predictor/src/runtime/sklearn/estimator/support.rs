@@ -2,6 +2,7 @@
 
 use weir_proto::{Data, DataType, Error};
 
+use super::super::super::wide::widely;
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 use super::kernel::{Kernel, Vectors};
@@ -63,11 +64,16 @@ impl Machine {
         let matrix = batch.numbers()?;
         check_finite(&matrix, self.features, Missing::Refused, f64::MAX)?;
         let mut room = self.vectors.room();
-        let score = |row: &[f64]| {
-            self.vectors.evaluate(self.kernel, row, &mut room);
-            dot(&self.coefficients, &room[..self.coefficients.len()]) + self.intercept
+        let mut score = |row: &[f64]| {
+            widely(
+                #[inline(always)]
+                || {
+                    self.vectors.evaluate(self.kernel, row, &mut room);
+                    dot(&self.coefficients, &room[..self.coefficients.len()]) + self.intercept
+                },
+            )
         };
-        Ok(matrix.chunks_exact(self.features).map(score).collect())
+        Ok(matrix.chunks_exact(self.features).map(&mut score).collect())
     }
 
     fn ns(&self) -> f64 {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::super::pickle::{Node, RawArray};
 use super::super::refusal::Refusal;
 use super::super::view::View;
-use super::{Dtype, Kind, Texts};
+use super::{Dtype, Kind, texts_of};
+use crate::runtime::texts::Texts;
 
 /// An array whose elements were found, and are as many as its shape says.
 #[derive(Debug, Clone)]
@@ -181,14 +182,44 @@ impl<'d> Array<'d> {
         })
     }
 
+    /// Returns whether every element is a number that a 32-bit float holds exactly.
+    pub(crate) fn is_narrow(&self) -> bool {
+        let widest = match self.dtype.kind {
+            Kind::Float => 4,
+            Kind::Bool | Kind::Int | Kind::Unsigned => 2,
+            _ => 0,
+        };
+        matches!(self.cells, Cells::Raw { .. }) && self.dtype.size <= widest
+    }
+
+    /// Calls with each element as a number, row-major, and with its place.
+    ///
+    /// # Errors
+    /// `Malformed` when they are none.
+    pub(crate) fn each_number(&self, mut call: impl FnMut(usize, f64)) -> Result<(), Refusal> {
+        let Cells::Raw { bytes, stride, offset } = &self.cells else {
+            self.floats()?.into_iter().enumerate().for_each(|(at, value)| call(at, value));
+            return Ok(());
+        };
+        for (at, place) in self.row_major().enumerate() {
+            let start = place * stride + offset;
+            let cell = bytes.get(start..start + self.dtype.size);
+            let value = cell.and_then(|it| number(&self.dtype, it)).ok_or_else(|| self.no_numbers())?;
+            call(at, value);
+        }
+        Ok(())
+    }
+
+    fn no_numbers(&self) -> Refusal {
+        Refusal::malformed(format!("an array of numbers is expected, met one of {}", self.dtype.name()))
+    }
+
     /// Returns the elements as numbers, row-major.
     ///
     /// # Errors
     /// `Malformed` when they are none.
     pub(crate) fn floats(&self) -> Result<Vec<f64>, Refusal> {
-        let wrong = || {
-            Refusal::malformed(format!("an array of numbers is expected, met one of {}", self.dtype.name()))
-        };
+        let wrong = || self.no_numbers();
         match &self.cells {
             Cells::Raw { .. } => {
                 self.view.charge(self.len().saturating_mul(8))?;
@@ -238,7 +269,7 @@ impl<'d> Array<'d> {
             bytes.get(start..start.checked_add(self.dtype.size)?)
         };
         let texts = |write: fn(&Dtype, &[u8], &mut Vec<u8>) -> Option<()>| {
-            Texts::of(self.row_major(), self.view, |at, out| write(&self.dtype, cell(at)?, out))
+            texts_of(self.row_major(), self.view, |at, out| write(&self.dtype, cell(at)?, out))
         };
         match kind {
             Kind::Bool => {
@@ -289,16 +320,16 @@ impl<'d> Array<'d> {
         }
         let wanted = self.len().saturating_sub(last);
         let Some(members) = list.children() else { return Ok(None) };
-        Texts::of(First { members, left: wanted }, self.view, View::write)
+        texts_of(First { members, left: wanted }, self.view, View::write)
     }
 
     fn texts_of(&self, list: View<'d>) -> Result<Option<Texts>, Refusal> {
         let Some(members) = list.children() else { return Ok(None) };
         if !self.fortran {
-            return Texts::of(members, self.view, View::write);
+            return texts_of(members, self.view, View::write);
         }
         let Some(members) = self.objects(list, Some)? else { return Ok(None) };
-        Texts::of(members.into_iter(), self.view, View::write)
+        texts_of(members.into_iter(), self.view, View::write)
     }
 
     fn raw_elements<T>(&self, read: impl Fn(&Dtype, &[u8]) -> Option<T>) -> Option<Vec<T>> {

@@ -6,4 +6,4 @@ mod texts;
 
 pub(crate) use array::{Array, Elements, scalar, scalar_text};
 pub(crate) use dtype::{Dtype, Kind};
-pub(crate) use texts::Texts;
+pub(crate) use texts::texts_of;

@@ -92,7 +92,7 @@ impl Metric {
 
     /// Returns the reduced distance of the row to each point of a block: column after column, of each point one value. Each
     /// sum is taken from the first column to the last, as scikit-learn does, for distances that are equal must stay so.
-    pub(super) fn reduced(self, row: &[f64], block: &[f64]) -> [f64; LANES] {
+    pub(super) fn reduced<T: Copy + Into<f64>>(self, row: &[f64], block: &[T]) -> [f64; LANES] {
         match self {
             Self::Euclidean => folded(row, block, |sum, x, y| sum + (x - y) * (x - y)),
             Self::Manhattan => folded(row, block, |sum, x, y| sum + (x - y).abs()),
@@ -131,12 +131,16 @@ impl Metric {
 
 const ADVICE: &str = "use euclidean, manhattan, chebyshev or minkowski";
 
-fn folded(row: &[f64], block: &[f64], step: impl Fn(f64, f64, f64) -> f64) -> [f64; LANES] {
+fn folded<T: Copy + Into<f64>>(
+    row: &[f64],
+    block: &[T],
+    step: impl Fn(f64, f64, f64) -> f64,
+) -> [f64; LANES] {
     let (columns, _) = block.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for (x, column) in row.iter().zip(columns) {
         for lane in 0..LANES {
-            sums[lane] = step(sums[lane], *x, column[lane]);
+            sums[lane] = step(sums[lane], *x, column[lane].into());
         }
     }
     sums

@@ -15,13 +15,19 @@ pub(super) struct Points {
     pub(super) features: usize,
     pub(super) metric: Metric,
     /// Blocks of [`LANES`] points of one leaf: the first column of all, the second column of all, and so on.
-    blocks: Vec<f64>,
+    blocks: Blocks,
     /// Whose each point of each block is; what a block is filled up with is nobody's.
     owners: Vec<u32>,
     nodes: Vec<Node>,
     shape: Shape,
     /// How many points there are.
     count: usize,
+}
+
+/// Numbers as wide as they need be.
+enum Blocks {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -103,22 +109,35 @@ impl Points {
         if view.class().is_some_and(|it| it.starts_with("scipy.sparse")) {
             return Err(fitted.unsupported("fitted on sparse rows", "fit it on dense ones"));
         }
-        let (values, [rows, features]) = fitted.matrix("_fit_X")?;
-        check_sizes(fitted, rows, features)?;
-        let mut points = Self {
-            features,
-            metric,
-            blocks: Vec::new(),
-            owners: Vec::new(),
-            nodes: Vec::new(),
-            shape: Shape::List,
-            count: rows,
+        let about = |refusal| fitted.about("_fit_X", refusal);
+        let array = fitted.array("_fit_X")?;
+        let Ok([rows, features]) = <[usize; 2]>::try_from(array.shape.as_slice()) else {
+            let shape = &array.shape;
+            return Err(
+                fitted.malformed(format!("has a `_fit_X` of shape {shape:?}, two dimensions are expected"))
+            );
         };
-        let order: Vec<u32> = (0..rows as u32).collect();
-        points.reserve(std::iter::once(rows));
-        let leaf = points.add_leaf(&values, &order);
-        points.nodes.push(leaf);
-        Ok(points)
+        check_sizes(fitted, rows, features)?;
+        let mut owners: Vec<u32> = (0..rows as u32).collect();
+        owners.resize(rows.next_multiple_of(LANES), u32::MAX);
+        let place = |at: usize| {
+            let (row, column) = (at / features, at % features);
+            (row - row % LANES) * features + column * LANES + row % LANES
+        };
+        let blocks = if array.is_narrow() {
+            view.charge(owners.len() * features * size_of::<f32>())?;
+            let mut blocks = vec![0.0; owners.len() * features];
+            // Exact, as the array is narrow.
+            array.each_number(|at, value| blocks[place(at)] = value as f32).map_err(about)?;
+            Blocks::Single(blocks)
+        } else {
+            view.charge(owners.len() * features * size_of::<f64>())?;
+            let mut blocks = vec![0.0; owners.len() * features];
+            array.each_number(|at, value| blocks[place(at)] = value).map_err(about)?;
+            Blocks::Double(blocks)
+        };
+        let nodes = vec![Node::Leaf { block: 0, count: rows }];
+        Ok(Self { features, metric, blocks, owners, nodes, shape: Shape::List, count: rows })
     }
 
     fn tree(fitted: &Fitted<'_>) -> Result<Self, Refusal> {
@@ -163,7 +182,7 @@ impl Points {
         let mut points = Self {
             features,
             metric,
-            blocks: Vec::new(),
+            blocks: Blocks::Double(Vec::new()),
             owners: Vec::new(),
             nodes: vec![Node::Unused; count],
             shape,
@@ -220,18 +239,22 @@ impl Points {
     fn reserve(&mut self, leaves: impl Iterator<Item = usize>) {
         let owners = leaves.map(|it| it.next_multiple_of(LANES)).sum();
         self.owners.reserve_exact(owners);
-        self.blocks.reserve_exact(owners * self.features);
+        if let Blocks::Double(blocks) = &mut self.blocks {
+            blocks.reserve_exact(owners * self.features);
+        }
     }
 
     fn add_leaf(&mut self, values: &[f64], order: &[u32]) -> Node {
         let block = self.owners.len() / LANES;
         for group in order.chunks(LANES) {
-            let from = self.blocks.len();
-            self.blocks.resize(from + LANES * self.features, 0.0);
+            // Points of a tree are always wide.
+            let Blocks::Double(blocks) = &mut self.blocks else { break };
+            let from = blocks.len();
+            blocks.resize(from + LANES * self.features, 0.0);
             for (lane, owner) in group.iter().enumerate() {
                 let point = &values[*owner as usize * self.features..][..self.features];
                 for (column, value) in point.iter().enumerate() {
-                    self.blocks[from + column * LANES + lane] = *value;
+                    blocks[from + column * LANES + lane] = *value;
                 }
             }
             self.owners.extend_from_slice(group);
@@ -317,9 +340,23 @@ impl Points {
     }
 
     /// Calls with the reduced distance and the owner of each point of a leaf.
-    fn each(&self, block: usize, count: usize, row: &[f64], mut call: impl FnMut(f64, u32)) {
+    fn each(&self, block: usize, count: usize, row: &[f64], call: impl FnMut(f64, u32)) {
+        match &self.blocks {
+            Blocks::Single(blocks) => self.each_of(blocks, block, count, row, call),
+            Blocks::Double(blocks) => self.each_of(blocks, block, count, row, call),
+        }
+    }
+
+    fn each_of<T: Copy + Into<f64>>(
+        &self,
+        blocks: &[T],
+        block: usize,
+        count: usize,
+        row: &[f64],
+        mut call: impl FnMut(f64, u32),
+    ) {
         let width = LANES * self.features;
-        let blocks = self.blocks[block * width..].chunks_exact(width);
+        let blocks = blocks[block * width..].chunks_exact(width);
         let owners = self.owners[block * LANES..].chunks_exact(LANES);
         for (at, (block, owners)) in blocks.zip(owners).take(count.div_ceil(LANES)).enumerate() {
             let distances = self.metric.reduced(row, block);

@@ -6,7 +6,7 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use super::super::lexicon::Lexicon;
+use crate::runtime::texts::Lexicon;
 
 /// How a document is cut.
 pub(super) struct Analysis {
@@ -178,7 +178,7 @@ mod tests {
             accents: Accents::Kept,
             unit,
             ngrams,
-            stop_words: Lexicon::of(&["the"]),
+            stop_words: crate::runtime::texts::tests::lexicon(&["the"]),
         };
         let mut terms = Vec::new();
         analysis.terms(text, |it| terms.push(it.to_owned()));

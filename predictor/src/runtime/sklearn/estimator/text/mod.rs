@@ -5,16 +5,16 @@ mod hash;
 
 use weir_proto::Error;
 
-use super::super::numpy::Texts;
+use super::super::numpy::texts_of;
 use super::super::pickle::NodeId;
 use super::super::refusal::Refusal;
 use super::super::view::View;
 use super::batch::Sparse;
 use super::fitted::Fitted;
-use super::lexicon::Lexicon;
 use super::registry::{Class, Family};
 use super::scalers::Norm;
 use super::{Batch, Column, Missing, Steps, Takes, Transformer, check_finite};
+use crate::runtime::texts::Lexicon;
 use analysis::{Accents, Analysis, Unit};
 
 pub(crate) static FAMILY: Family = Family {
@@ -94,7 +94,7 @@ fn stop_words(fitted: &Fitted<'_>, unit: Unit, ngrams: (usize, usize)) -> Result
         return Ok(Lexicon::default());
     };
     if let Some(members) = view.all() {
-        let words = Texts::of(members, view, View::write)?;
+        let words = texts_of(members, view, View::write)?;
         let words = words.ok_or_else(|| fitted.malformed("has `stop_words` that are no strings"))?;
         view.charge(Lexicon::cost(words.len()))?;
         return Ok(Lexicon::new(words));
@@ -121,7 +121,7 @@ fn vocabulary(fitted: &Fitted<'_>) -> Result<Lexicon, Refusal> {
     }
     // As many places as terms, each of them once: none is left over.
     let write = |it: &Option<NodeId>, out: &mut Vec<u8>| view.at((*it)?).write(out);
-    let texts = Texts::of(terms.iter(), view, write)?.filter(|_| count > 0).ok_or_else(wrong)?;
+    let texts = texts_of(terms.iter(), view, write)?.filter(|_| count > 0).ok_or_else(wrong)?;
     drop(terms);
     view.charge(Lexicon::cost(count))?;
     let vocabulary = Lexicon::new(texts);
