@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_sdk::flags::{seconds, switch};
-use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions, UpstreamHost};
-use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Target, Threads, storage};
+use weir_sdk::host::{BatchFlags, ListedInputs, Loaded, ModelHost, ModelOptions, UpstreamHost};
+use weir_sdk::{BuildError, Launch, Model, Process, ServerFlags, Service, Target, Threads, storage};
 
 use runtime::onnx::GpuFlags;
 use runtime::python::{self, PythonOptions};
@@ -46,9 +46,15 @@ struct Flags {
     /// What stands for versions in a path, such as `stable=1,canary=2`
     #[arg(long = "version_labels", default_value = "", hide_default_value = true, value_parser = Labels::read, help_heading = MODEL)]
     version_labels: Labels,
-    /// Threads for predictions that take longer than microseconds [default: one a core]
+    /// Predictions that take longer than microseconds and run side by side [default: one a core]
     #[arg(long = "threads", help_heading = MODEL)]
     threads: Option<usize>,
+    /// Keep each thread that computes on one core
+    #[arg(long = "pin_threads", default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          value_parser = switch, action = clap::ArgAction::Set, hide_default_value = true, help_heading = MODEL)]
+    pin_threads: bool,
+    #[command(flatten)]
+    batch: BatchFlags,
     /// TensorFlow's threads within one operation, in TensorFlow Serving's words; 0 leaves it to the threads there are
     #[arg(long = "tensorflow_intra_op_parallelism", help_heading = MODEL)]
     intra_op: Option<usize>,
@@ -140,8 +146,11 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let flags: Flags = launch.parse("predictor", "Serves one model over V1, V2 and gRPC.")?;
     if let Some(target) = flags.upstream {
         let there = flags.upstream_model.unwrap_or_else(|| flags.model_name.clone());
+        if flags.batch != BatchFlags::default() {
+            tracing::warn!("flags of batches have no effect here: the server that holds the model is the one to tell");
+        }
         let host = UpstreamHost::new(flags.model_name, there, target, flags.server.max_body_bytes);
-        return Ok(Service { handle: host, flags: flags.server, background: None });
+        return Ok(Service { handle: host, flags: flags.server, background: None, process: Process::default() });
     }
     let gpu = flags.gpu.try_into().map_err(BuildError::Config)?;
     let runtime = chosen(flags.runtime.as_deref(), flags.model_format.as_deref())?;
@@ -156,15 +165,17 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let uri = flags.model_dir.or(flags.model_base_path);
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
+    let batching = flags.batch.options().map_err(BuildError::Config)?;
     let threads = Threads::default();
     // TensorFlow Serving heeds the flag of both where neither of the two is said; nought is as if it were not written.
     let said = |it: Option<usize>| it.filter(|&it| it > 0);
     let both = said(flags.session).filter(|_| said(flags.intra_op.max(flags.inter_op)).is_none());
     let threads = Threads {
-        workers: flags.threads.unwrap_or(threads.workers),
+        workers: flags.threads.or(batching.threads).unwrap_or(threads.workers),
         intra_op: said(flags.intra_op).or(both).unwrap_or(threads.intra_op),
         inter_op: said(flags.inter_op).or(both).unwrap_or(threads.inter_op),
     };
+    let process = Process::pinned(flags.pin_threads);
     let name = flags.model_name.clone();
     let by_python = runtime.is_some_and(|it| it.name() == python::NAME);
     let workers = flags.workers.unwrap_or(1).max(1);
@@ -179,6 +190,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         threads: if by_python { threads.workers.max(workers) } else { threads.workers },
         labels: flags.version_labels.0,
         inputs,
+        batching,
+        process: process.clone(),
         ..ModelOptions::new(name)
     };
     let name = flags.model_name;
@@ -206,7 +219,7 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         // What went wrong is in the log, and in every answer.
         move || drop(host.load())
     });
-    Ok(Service { handle: host, flags: flags.server, background: Some(background) })
+    Ok(Service { handle: host, flags: flags.server, background: Some(background), process })
 }
 
 /// The runtime that the flags name: `--runtime python` serves a model of any format.

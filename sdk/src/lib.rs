@@ -13,6 +13,7 @@ mod id;
 pub mod metrics;
 pub mod model;
 pub mod pool;
+mod process;
 mod properties;
 mod repoll;
 pub mod run;
@@ -23,7 +24,6 @@ pub mod threads;
 pub mod transform;
 mod wire;
 
-
 pub use call::{
     BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Travellers, Verb,
 };
@@ -32,6 +32,8 @@ pub use explain::{Explain, Explanation, Inquiry, Next};
 pub use flags::{Env, HeaderList, Launch, ServerFlags};
 pub use metrics::Metrics;
 pub use model::{Asked, Batching, Model, Question, Reply, Whole};
+pub use pool::Pool;
+pub use process::Process;
 pub use run::{BuildError, Service, main};
 pub use server::{Drain, Events, Limits, Running, Server, Sockets, Switches};
 pub use threads::Threads;

@@ -2,8 +2,9 @@
 //! that takes longer than microseconds runs here, behind a bounded queue for each model.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use weir_proto::{Code, Error};
@@ -14,36 +15,14 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Pool(Arc<Owner>);
 
-/// A pool that is told later, before the first job at the latest: a service is built before it learns which process it is in.
-#[derive(Clone, Default)]
-pub struct LatePool(Arc<OnceLock<Pool>>);
-
-impl LatePool {
-    /// Tells the pool. Whoever was first counts.
-    pub fn tell(&self, pool: &Pool) {
-        let _ = self.0.set(pool.clone());
-    }
-
-    /// Returns the pool; one of its own where none was told.
-    pub fn get(&self) -> &Pool {
-        self.0.get_or_init(Pool::default)
-    }
-}
-
-impl std::fmt::Debug for LatePool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LatePool").finish_non_exhaustive()
-    }
-}
-
 /// Ends the threads when the last clone of a pool is gone.
 struct Owner(Arc<Shared>);
 
 struct Shared {
     /// Threads that may compute at once: those of a library count as well as the pool's own.
     cores: usize,
-    /// The cores to pin threads to; empty for none.
-    pins: Vec<core_affinity::CoreId>,
+    /// Each thread stays on a core.
+    pinned: AtomicBool,
     state: Mutex<State>,
     /// Somebody may take a job, or has to end.
     wake: Condvar,
@@ -56,6 +35,8 @@ struct State {
     turns: VecDeque<usize>,
     /// Cores in use.
     busy: usize,
+    /// Jobs that run and use no core.
+    waiting: usize,
     threads: usize,
     idle: usize,
     next: usize,
@@ -79,21 +60,27 @@ impl Queue {
 }
 
 impl Default for Pool {
-    /// A thread a core, not pinned.
+    /// A thread a core.
     fn default() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, Into::into), false)
+        Self::new(std::thread::available_parallelism().map_or(1, Into::into))
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("cores", &self.cores()).finish_non_exhaustive()
     }
 }
 
 impl Pool {
     /// Creates a pool for so many cores. Its threads start with the first job: models of microseconds never need them.
-    pub fn new(cores: usize, pinned: bool) -> Self {
-        let pins = if pinned { core_affinity::get_core_ids().unwrap_or_default() } else { Vec::new() };
-        if pinned && pins.is_empty() {
-            tracing::warn!("the threads of models cannot be pinned on this system");
-        }
-        let shared =
-            Shared { cores: cores.max(1), pins, state: Mutex::new(State::default()), wake: Condvar::new() };
+    pub fn new(cores: usize) -> Self {
+        let shared = Shared {
+            cores: cores.max(1),
+            pinned: AtomicBool::new(false),
+            state: Mutex::new(State::default()),
+            wake: Condvar::new(),
+        };
         Self(Arc::new(Owner(Arc::new(shared))))
     }
 
@@ -105,6 +92,11 @@ impl Pool {
     /// Returns how many cores compute at this moment.
     pub fn busy(&self) -> usize {
         self.0.0.lock().busy
+    }
+
+    /// Lets each thread stay on one core, as far as they have not started yet.
+    pub fn pin(&self) {
+        self.0.0.pinned.store(true, Ordering::Relaxed);
     }
 }
 
@@ -121,7 +113,7 @@ impl Shared {
     }
 
     /// What a thread of the pool does until it ends.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         let mut state = self.lock();
         loop {
             if state.ends {
@@ -134,9 +126,7 @@ impl Shared {
                 continue;
             };
             // Whoever has taken one job lets the next thread look for another.
-            if !state.turns.is_empty() && state.idle > 0 {
-                self.wake.notify_one();
-            }
+            self.call(&mut state);
             drop(state);
             // A panic costs its own request only; its caller sees the reply dropped.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
@@ -144,39 +134,90 @@ impl Shared {
             state.finished(id, weight);
         }
     }
+
+    /// Calls a thread for the next job, where one may run.
+    fn call(self: &Arc<Self>, state: &mut State) {
+        if state.turn(self.cores).is_none() {
+            return;
+        }
+        if state.idle > 0 {
+            self.wake.notify_one();
+        } else if state.threads < self.cores + state.waiting + 1 {
+            // One more than compute: a job that uses no core may run beside them all.
+            self.start(state);
+        }
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State) {
+        let (shared, at) = (Arc::clone(self), state.threads);
+        let body = move || {
+            if shared.pinned.load(Ordering::Relaxed) {
+                pin(at);
+            }
+            shared.work();
+        };
+        match std::thread::Builder::new().name(format!("compute-{at}")).spawn(body) {
+            Ok(_) => state.threads += 1,
+            Err(error) => tracing::error!(%error, "cannot start a thread that computes"),
+        }
+    }
+}
+
+/// Keeps the thread that asks on one of the cores it may run on.
+fn pin(at: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let pinned = sched_getaffinity(None).and_then(|allowed| {
+        let cores: Vec<_> = (0..CpuSet::MAX_CPU).filter(|&it| allowed.is_set(it)).collect();
+        let mut own = CpuSet::new();
+        if let Some(&core) = cores.get(at % cores.len().max(1)) {
+            own.set(core);
+        }
+        sched_setaffinity(None, &own)
+    });
+    if let Err(error) = pinned {
+        tracing::warn!(%error, "a thread that computes cannot be kept on one core");
+    }
 }
 
 impl State {
-    /// The next job in turn, if there are cores for it. One that needs more cores than are free keeps its turn: light jobs
-    /// that overtook it for ever would starve it.
-    fn take(&mut self, cores: usize) -> Option<(usize, usize, Job)> {
-        loop {
-            let id = *self.turns.front()?;
-            let Some(queue) = self.queues.get_mut(&id).filter(|it| it.may_run()) else {
-                self.turns.pop_front();
-                if let Some(queue) = self.queues.get_mut(&id) {
-                    queue.has_turn = false;
-                }
-                continue;
-            };
-            let weight = queue.weight.min(cores);
-            if self.busy + weight > cores {
-                return None;
+    /// Whose job is the next to run, if there are cores for it. One that needs more cores than are free keeps its turn: light
+    /// jobs that overtook it for ever would starve it. Only what uses no core goes past.
+    fn turn(&mut self, cores: usize) -> Option<usize> {
+        while let Some(&id) = self.turns.front() {
+            if self.queues.get(&id).is_some_and(Queue::may_run) {
+                break;
             }
-            let job = queue.jobs.pop_front()?;
-            queue.running += 1;
-            self.busy += weight;
             self.turns.pop_front();
-            queue.has_turn = queue.may_run();
-            if queue.has_turn {
-                self.turns.push_back(id);
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.has_turn = false;
             }
-            return Some((id, weight, job));
         }
+        let fits = |at: usize, id: &usize| {
+            let queue = self.queues.get(id)?;
+            let free = queue.weight == 0 || at == 0 && self.busy + queue.weight.min(cores) <= cores;
+            (free && queue.may_run()).then_some(at)
+        };
+        self.turns.iter().enumerate().find_map(|(at, id)| fits(at, id))
+    }
+
+    /// Takes the next job in turn.
+    fn take(&mut self, cores: usize) -> Option<(usize, usize, Job)> {
+        let at = self.turn(cores)?;
+        let id = self.turns.remove(at)?;
+        let queue = self.queues.get_mut(&id)?;
+        queue.has_turn = false;
+        let job = queue.jobs.pop_front()?;
+        let weight = queue.weight.min(cores);
+        queue.running += 1;
+        self.busy += weight;
+        self.waiting += usize::from(weight == 0);
+        self.give_turn(id);
+        Some((id, weight, job))
     }
 
     fn finished(&mut self, id: usize, weight: usize) {
         self.busy -= weight;
+        self.waiting -= usize::from(weight == 0);
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.running -= 1;
             self.give_turn(id);
@@ -207,7 +248,7 @@ pub struct Workers {
 pub struct Share {
     /// Jobs that may run at once.
     pub limit: usize,
-    /// Cores that one job takes: more than one where a library splits its work.
+    /// Cores that one job takes: more than one where a library splits its work, none where it waits for somebody else's.
     pub weight: usize,
     /// Jobs that may wait.
     pub queue: usize,
@@ -221,7 +262,7 @@ impl Workers {
         state.next += 1;
         let queue = Queue {
             jobs: VecDeque::new(),
-            weight: share.weight.max(1),
+            weight: share.weight,
             limit: share.limit.max(1),
             running: 0,
             has_turn: false,
@@ -231,20 +272,20 @@ impl Workers {
         Self { name: name.into(), pool: pool.clone(), id, bound: share.queue }
     }
 
-    /// Runs a job. A caller who has left by the time its turn comes is skipped, not computed.
+    /// Runs a job, which is told how long it waited. A caller who has left by the time its turn comes is skipped, not computed.
     ///
     /// # Errors
     /// `Overloaded` when the queue is full; `Inference` when the job panicked.
     pub async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce() -> Result<T, Error> + Send + 'static,
+        job: impl FnOnce(Duration) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let span = tracing::Span::current();
+        let (span, since) = (tracing::Span::current(), Instant::now());
         self.submit(move || {
             if !reply.is_closed() {
                 // The receiver may leave while the job runs; then nobody wants the answer.
-                let _ = reply.send(span.in_scope(job));
+                let _ = reply.send(span.in_scope(|| job(since.elapsed())));
             }
         })?;
         answer.await.unwrap_or_else(|_| Err(self.panicked()))
@@ -255,47 +296,35 @@ impl Workers {
     /// # Errors
     /// `Overloaded` when the queue is full.
     pub fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-        let shared = &self.pool.0.0;
-        let mut state = shared.lock();
-        let queue = state.queues.get_mut(&self.id).expect("the queue is there as long as its workers are");
-        if queue.jobs.len() >= self.bound {
-            return Err(self.full());
-        }
-        queue.jobs.push_back(Box::new(job));
-        state.give_turn(self.id);
-        if state.idle > 0 {
-            shared.wake.notify_one();
-        } else if state.threads < shared.cores {
-            self.start(&mut state);
-        }
-        Ok(())
+        if self.push(self.bound, Box::new(job)) { Ok(()) } else { Err(self.full(self.bound)) }
     }
 
-    /// The error that too many wait.
-    pub(crate) fn full(&self) -> Error {
-        let message = format!("the queue of `{}` is full ({} requests wait)", self.name, self.bound);
+    /// Puts a job into the queue, full or not: for whoever has a bounded queue of its own, and calls a thread for it.
+    pub(crate) fn call(&self, job: impl FnOnce() + Send + 'static) {
+        self.push(usize::MAX, Box::new(job));
+    }
+
+    fn push(&self, bound: usize, job: Job) -> bool {
+        let shared = &self.pool.0.0;
+        let mut state = shared.lock();
+        let Some(queue) = state.queues.get_mut(&self.id).filter(|it| it.jobs.len() < bound) else {
+            return false;
+        };
+        queue.jobs.push_back(job);
+        state.give_turn(self.id);
+        shared.call(&mut state);
+        true
+    }
+
+    /// The error that so many wait, and no more may.
+    pub(crate) fn full(&self, bound: usize) -> Error {
+        let message = format!("the queue of `{}` is full ({bound} requests wait)", self.name);
         Error::new(Code::Overloaded, message).retry_after(Duration::from_secs(1))
     }
 
     /// The error of a job that panicked.
     pub(crate) fn panicked(&self) -> Error {
         Error::new(Code::Inference, format!("the model `{}` failed unexpectedly", self.name))
-    }
-
-    fn start(&self, state: &mut State) {
-        let shared = Arc::clone(&self.pool.0.0);
-        let pin = shared.pins.get(state.threads % shared.pins.len().max(1)).copied();
-        let thread = std::thread::Builder::new().name(format!("compute-{}", state.threads));
-        let body = move || {
-            if let Some(core) = pin {
-                core_affinity::set_for_current(core);
-            }
-            shared.work();
-        };
-        match thread.spawn(body) {
-            Ok(_) => state.threads += 1,
-            Err(error) => tracing::error!(%error, "cannot start a thread that computes"),
-        }
     }
 }
 
@@ -317,10 +346,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_its_own_request_only() {
-        let workers = workers(&Pool::new(1, false), 4, 1);
-        let error = workers.run::<()>(|| panic!("on purpose")).await.unwrap_err();
+        let workers = workers(&Pool::new(1), 4, 1);
+        let error = workers.run::<()>(|_| panic!("on purpose")).await.unwrap_err();
         assert_eq!(error.code, Code::Inference);
-        assert_eq!(workers.run(|| Ok(5)).await, Ok(5));
+        assert_eq!(workers.run(|_| Ok(5)).await, Ok(5));
     }
 
     /// A job that says when it has started, and ends when it is let go.
@@ -338,13 +367,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_a_caller_who_left_is_skipped() {
-        let workers = Arc::new(workers(&Pool::new(1, false), 1, 1));
+        let workers = Arc::new(workers(&Pool::new(1), 1, 1));
         let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
         let (hold, job) = held(started, "busy");
         workers.submit(job).unwrap();
         has_started.recv().await.unwrap();
         let (ran, mut has_run) = tokio::sync::mpsc::unbounded_channel();
-        let mut leaver = Box::pin(workers.run(move || {
+        let mut leaver = Box::pin(workers.run(move |_| {
             let _ = ran.send(());
             Ok(())
         }));
@@ -352,11 +381,11 @@ mod tests {
         assert!(
             std::future::poll_fn(|cx| std::task::Poll::Ready(leaver.as_mut().poll(cx).is_pending())).await
         );
-        assert_eq!(workers.run(|| Ok(())).await.unwrap_err().code, Code::Overloaded);
+        assert_eq!(workers.run(|_| Ok(())).await.unwrap_err().code, Code::Overloaded);
         drop(leaver);
         hold.send(()).unwrap();
         // The job nobody waits for is still in the queue until the thread has passed it over.
-        while workers.run(|| Ok(())).await.is_err() {
+        while workers.run(|_| Ok(())).await.is_err() {
             tokio::task::yield_now().await;
         }
         assert!(has_run.try_recv().is_err());
@@ -364,7 +393,7 @@ mod tests {
 
     #[tokio::test]
     async fn models_take_turns_whatever_one_of_them_has_waiting() {
-        let pool = Pool::new(1, false);
+        let pool = Pool::new(1);
         let (busy, other) = (workers(&pool, 64, 1), workers(&pool, 64, 1));
         let (started, mut order) = tokio::sync::mpsc::unbounded_channel();
         let (hold, job) = held(started.clone(), "first");
@@ -373,7 +402,7 @@ mod tests {
         for (workers, name, count) in [(&busy, "busy", 20), (&other, "other", 2)] {
             for _ in 0..count {
                 let started = started.clone();
-                workers.submit(move || drop(started.send(name))).unwrap();
+                workers.submit(move || started.send(name).unwrap()).unwrap();
             }
         }
         hold.send(()).unwrap();
@@ -386,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_takes_every_core_runs_alone_and_is_not_starved() {
-        let pool = Pool::new(2, false);
+        let pool = Pool::new(2);
         let (light, heavy) = (workers(&pool, 64, 1), workers(&pool, 64, 2));
         let (started, mut order) = tokio::sync::mpsc::unbounded_channel();
         let (first, job) = held(started.clone(), "light");
@@ -408,10 +437,10 @@ mod tests {
 
     #[test]
     fn threads_end_with_the_last_clone() {
-        let pool = Pool::new(1, false);
+        let pool = Pool::new(1);
         let workers = workers(&pool, 4, 1);
         let (sender, receiver) = std::sync::mpsc::channel();
-        workers.submit(move || drop(sender.send(()))).unwrap();
+        workers.submit(move || sender.send(()).unwrap()).unwrap();
         receiver.recv().unwrap();
         let shared = Arc::downgrade(&pool.0.0);
         drop((pool, workers));

@@ -1,6 +1,7 @@
 //! Hosts: what turns a [`Model`](crate::Model), a [`Transform`](crate::Transform) or an [`Explain`](crate::Explain) into a
 //! component that can be served.
 
+mod batch;
 mod dispatch;
 mod example;
 mod explain;
@@ -9,6 +10,7 @@ mod model;
 mod transform;
 mod upstream;
 
+pub use batch::{BatchFlags, BatchOptions, BatchParameters};
 pub use explain::{ExplainHost, ExplainOptions};
 pub use model::{ListedInputs, Loaded, Loader, ModelHost, ModelOptions};
 pub use transform::TransformHost;

@@ -7,13 +7,14 @@ use weir_proto::{
     Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Origin, Payload, Signature, Tensor,
 };
 
+use super::batch::{BatchOptions, Caller};
 use super::check_model;
 use super::dispatch::{Chosen, Dispatch};
 use super::example;
 use super::method::{Task, signature_name};
 use crate::id::Ids;
 use crate::{
-    Asked, BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, Question, Reply,
+    Asked, BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, Process, Question, Reply,
     RepositoryVerb, Verb, Whole,
 };
 
@@ -22,19 +23,30 @@ use crate::{
 pub struct ModelOptions {
     /// Its name.
     pub name: String,
-    /// Its threads for work that takes longer than microseconds.
+    /// Predictions that take longer than microseconds and run side by side.
     pub threads: usize,
     /// What stands for its versions in a path, such as `stable`: pairs of label and version.
     pub labels: Vec<(String, String)>,
     /// What a V1 request means by `inputs` given as a list.
     pub inputs: ListedInputs,
+    /// How requests are put together.
+    pub batching: BatchOptions,
+    /// What it uses of the process: the same as its [`Service`](crate::Service) has.
+    pub process: Process,
 }
 
 impl ModelOptions {
     /// Options for a model of that name, with a thread a core.
     pub fn new(name: impl Into<String>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, Into::into);
-        Self { name: name.into(), threads, labels: Vec::new(), inputs: ListedInputs::default() }
+        Self {
+            name: name.into(),
+            threads,
+            labels: Vec::new(),
+            inputs: ListedInputs::default(),
+            batching: BatchOptions::default(),
+            process: Process::default(),
+        }
     }
 }
 
@@ -76,7 +88,6 @@ pub struct ModelHost {
     state: ArcSwap<State>,
     /// Held by whoever loads or unloads.
     turn: Mutex<()>,
-    dispatch: Dispatch,
     ids: Ids,
 }
 
@@ -91,19 +102,18 @@ enum State {
 struct Serving {
     model: Arc<dyn Model>,
     version: Arc<str>,
+    dispatch: Arc<Dispatch>,
 }
 
 impl ModelHost {
     /// Creates a host whose model is not loaded yet: that is what [`ModelHost::load`] does.
     pub fn new(options: ModelOptions, loader: Loader) -> Arc<Self> {
-        let dispatch = Dispatch::new(&options.name, options.threads);
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             options,
             loader,
             state: ArcSwap::from_pointee(State::Loading),
             turn: Mutex::new(()),
-            dispatch,
             ids: Ids::default(),
         })
     }
@@ -120,7 +130,8 @@ impl ModelHost {
         }
         match (self.loader)() {
             Ok(Loaded { model, version }) => {
-                let serving = Serving { model: model.into(), version: version.into() };
+                let dispatch = Arc::new(Dispatch::of(&self.options, &*model));
+                let serving = Serving { model: model.into(), version: version.into(), dispatch };
                 self.state.store(Arc::new(State::Ready(serving)));
                 Ok(())
             }
@@ -172,15 +183,16 @@ impl ModelHost {
 
     async fn infer(&self, mut call: Call) -> Result<Payload, Error> {
         check_model(&call, &self.options.name)?;
-        let Serving { model, version } = self.serving(&call.version)?;
-        if model.whole().is_some() {
-            return self.ask(model, &version, call).await;
+        let serving = self.serving(&call.version)?;
+        if serving.model.whole().is_some() {
+            return self.ask(serving, call).await;
         }
+        let Serving { model, version, dispatch } = serving;
         if call.verb != Verb::Infer {
             let message = format!("model `{}` does not {}; ask it to predict", call.model, call.verb.name());
             return Err(Error::new(Code::Unsupported, message));
         }
-        let until = call.context.deadline;
+        let caller = Caller::from(&call.context);
         let (mut request, form) = call.take_request()?;
         let form = self.settle(form, &model.signature().platform);
         let chosen = chosen(model, &form, &mut request)?;
@@ -194,7 +206,7 @@ impl ModelHost {
         } else {
             signature.bind(&mut request)?
         };
-        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted(), until).await?;
+        let outputs = dispatch.predict(&chosen, inputs, task.wanted(), caller).await?;
         let outputs = task.finish(outputs)?;
         // V1 has no place for an id; to make one would be work for nobody.
         let id = if request.id.is_empty() && call.want != Face::V1 { self.ids.next() } else { request.id };
@@ -209,14 +221,15 @@ impl ModelHost {
     }
 
     /// Asks a model that takes requests whole.
-    async fn ask(&self, model: Arc<dyn Model>, version: &str, call: Call) -> Result<Payload, Error> {
+    async fn ask(&self, serving: Serving, call: Call) -> Result<Payload, Error> {
+        let Serving { model, version, dispatch } = serving;
         let (name, want) = (call.model.clone(), call.want);
         let (question, form) = Question::of(call)?;
         let id = match &question.asked {
             Asked::Tensors(request) => request.id.clone(),
             Asked::Json(_) => String::new(),
         };
-        match self.dispatch.ask(model, question).await? {
+        match dispatch.ask(model, question).await? {
             Reply::Json(body) if want == Face::V1 => Ok(Payload { form, ..Payload::new(Face::V1, body) }),
             Reply::Json(_) => Err(Error::new(
                 Code::Inference,
@@ -225,7 +238,7 @@ impl ModelHost {
             Reply::Tensors(mut response) => {
                 response.model_name = name;
                 if want != Face::V1 {
-                    version.clone_into(&mut response.model_version);
+                    (*version).clone_into(&mut response.model_version);
                     if response.id.is_empty() {
                         response.id = if id.is_empty() { self.ids.next() } else { id };
                     }

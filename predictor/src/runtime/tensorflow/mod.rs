@@ -72,7 +72,7 @@ impl Runtime for Tensorflow {
             None => MetaGraph::read(&told)
                 .map_err(|reason| LoadError::Malformed { path: file.clone(), reason })?,
         };
-        let model = SavedModel::new(session, &graph, size(folder));
+        let model = SavedModel::new(session, &graph, options.threads.in_library(), size(folder));
         let model = model.map_err(|reason| LoadError::Malformed { path: file, reason })?;
         tracing::debug!(version = library.version(), "TensorFlow loaded {}", folder.display());
         Ok(Box::new(model))

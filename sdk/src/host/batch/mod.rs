@@ -1,0 +1,300 @@
+//! Puts requests together: those of one signature, one set of outputs and one shape of row become one prediction, and each gets
+//! its own rows of the answer, or its own error.
+//!
+//! A request that comes while a thread is free is predicted at once, unless somebody asked for waiting. What comes while all are
+//! busy waits, and whichever is free next takes all of it that goes together.
+
+mod options;
+mod parameters;
+mod request;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use weir_proto::{Error, Tensor, batch};
+
+pub use options::{BatchFlags, BatchOptions};
+pub use parameters::Parameters as BatchParameters;
+
+pub(super) use options::Rules;
+pub(super) use request::Caller;
+use request::Request;
+
+use super::dispatch::Chosen;
+use crate::metrics::QueueMetrics;
+use crate::pool::Workers;
+use crate::telemetry;
+
+/// Bytes beyond which nothing is put beside a request: what is so large gains nothing from company, and is copied for it.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The requests of one model that wait to be put together.
+pub(super) struct Batcher {
+    me: Weak<Self>,
+    rules: Rules,
+    bound: usize,
+    workers: Arc<Workers>,
+    metrics: QueueMetrics,
+    state: Mutex<State>,
+    /// The model once answered other rows than it was asked for: it gets every request by itself.
+    apart: AtomicBool,
+    /// Where timers run.
+    runtime: OnceLock<Handle>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Request>,
+    /// A thread was called and has not come yet.
+    called: bool,
+    /// A timer runs that looks when the first has waited long enough.
+    timed: bool,
+}
+
+impl Batcher {
+    /// Of a model whose predictions those workers make; so many requests may wait.
+    pub(super) fn new(rules: Rules, bound: usize, workers: Arc<Workers>, metrics: QueueMetrics) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            rules,
+            bound,
+            workers,
+            metrics,
+            state: Mutex::default(),
+            apart: AtomicBool::new(false),
+            runtime: OnceLock::new(),
+        })
+    }
+
+    /// Whether such a request can be put beside others.
+    pub(super) fn takes(&self, chosen: &Chosen, inputs: &[Tensor], wanted: &[usize]) -> bool {
+        let signature = chosen.model().signature();
+        let rows = inputs.first().map_or(0, Tensor::rows);
+        let whole = |(tensor, spec): (&Tensor, &weir_proto::TensorSpec)| {
+            tensor.shape.len() == spec.shape.len() && tensor.rows() == rows
+        };
+        rows > 0
+            && !self.apart.load(Ordering::Relaxed)
+            && options::has_rows(signature, wanted)
+            && inputs.iter().zip(&signature.inputs).all(whole)
+    }
+
+    /// Predicts, together with whoever else waits.
+    ///
+    /// # Errors
+    /// The model's for this very request, and `Overloaded` when too many wait.
+    pub(super) async fn predict(
+        &self,
+        chosen: Chosen,
+        inputs: Vec<Tensor>,
+        wanted: Vec<usize>,
+        caller: Caller,
+    ) -> Result<Vec<Tensor>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.push(Request::new(chosen, inputs, wanted, caller, reply))?;
+        answer.await.unwrap_or_else(|_| Err(self.workers.panicked()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, request: Request) -> Result<(), Error> {
+        if !self.rules.latency.is_zero() {
+            self.runtime.get_or_init(Handle::current);
+        }
+        let mut state = self.lock();
+        if state.waiting.len() >= self.bound {
+            state.waiting.retain(|it| !it.has_left());
+        }
+        if state.waiting.len() >= self.bound {
+            return Err(self.workers.full(self.bound));
+        }
+        state.waiting.push_back(request);
+        self.settle(state);
+        Ok(())
+    }
+
+    /// Sees to it that a thread comes for those who wait: now, when one of them has waited long enough or they fill a batch, or
+    /// later.
+    fn settle(&self, mut state: MutexGuard<'_, State>) {
+        if state.called {
+            return;
+        }
+        while state.waiting.front().is_some_and(Request::has_left) {
+            state.waiting.pop_front();
+        }
+        let Some(first) = state.waiting.front() else { return };
+        let due = first.since + self.rules.latency;
+        if due <= Instant::now() || state.rows() >= self.rules.most_rows {
+            state.called = true;
+            drop(state);
+            let me = Weak::clone(&self.me);
+            self.workers.call(move || {
+                if let Some(me) = me.upgrade() {
+                    me.come();
+                }
+            });
+        } else if !state.timed
+            && let Some(runtime) = self.runtime.get()
+        {
+            state.timed = true;
+            let me = Weak::clone(&self.me);
+            runtime.spawn(async move {
+                tokio::time::sleep_until(due.into()).await;
+                if let Some(me) = me.upgrade() {
+                    let mut state = me.lock();
+                    state.timed = false;
+                    me.settle(state);
+                }
+            });
+        }
+    }
+
+    /// What the thread does that was called: it takes a batch, sees to the rest, and predicts.
+    fn come(&self) {
+        let mut state = self.lock();
+        state.called = false;
+        let batch = state.take(self.rules.most_rows);
+        self.settle(state);
+        if batch.is_empty() {
+            return;
+        }
+        let rows = batch.iter().map(|it| it.rows).sum();
+        for request in &batch {
+            self.metrics.waited(request.since.elapsed());
+        }
+        self.metrics.gathered(batch.len(), rows);
+        let span = telemetry::batch_span(batch.iter().filter_map(|it| it.caller.span.as_ref()), batch.len(), rows);
+        match span {
+            Some(span) => span.in_scope(|| self.answer(batch, rows)),
+            None => self.answer(batch, rows),
+        }
+    }
+
+    /// Predicts a batch, or where that fails each of its requests by itself: so each gets its own error, or answer.
+    fn answer(&self, batch: Vec<Request>, rows: usize) {
+        match self.together(&batch, rows) {
+            Ok(outputs) => batch.into_iter().zip(outputs).for_each(|(request, it)| request.answer(Ok(it))),
+            Err(Failure::Model(error)) if batch.len() == 1 => {
+                batch.into_iter().for_each(|it| it.answer(Err(error.clone())));
+            }
+            Err(Failure::Rows(met)) => {
+                if !self.apart.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        met,
+                        "the model does not answer a row for a row: from now on requests are not put together"
+                    );
+                }
+                for request in batch {
+                    let outcome = self.predicted(&request, &request.inputs, request.caller.until);
+                    request.answer(outcome);
+                }
+            }
+            Err(Failure::Model(error)) => {
+                tracing::debug!(%error, "a batch failed; its requests are predicted one by one");
+                self.one_by_one(batch);
+            }
+        }
+    }
+
+    fn one_by_one(&self, batch: Vec<Request>) {
+        for request in batch {
+            if request.is_given_up() {
+                continue;
+            }
+            let rows = request.rows;
+            self.answer(vec![request], rows);
+        }
+    }
+
+    /// Each request's outputs, out of one prediction.
+    fn together(&self, batch: &[Request], rows: usize) -> Result<Vec<Vec<Tensor>>, Failure> {
+        let Some(first) = batch.first() else { return Ok(Vec::new()) };
+        let size = self.rules.padded(rows);
+        let until = batch.iter().map(|it| it.caller.until).reduce(|a, b| Some(a?.max(b?))).flatten();
+        if batch.len() == 1 && size == rows {
+            let outputs = self.predicted(first, &first.inputs, until).map_err(Failure::Model)?;
+            return Ok(vec![outputs]);
+        }
+        let stacked = (0..first.inputs.len()).map(|at| {
+            let parts: Vec<_> = batch.iter().map(|it| &it.inputs[at]).collect();
+            batch::stack(&parts, size - rows)
+        });
+        let stacked = stacked.collect::<Option<Vec<_>>>().ok_or(Failure::Rows(0))?;
+        let outputs = self.predicted(first, &stacked, until).map_err(Failure::Model)?;
+        drop(stacked);
+        let counts: Vec<_> = batch.iter().map(|it| it.rows).collect();
+        let mut answers: Vec<_> = batch.iter().map(|_| Vec::with_capacity(outputs.len())).collect();
+        for output in outputs {
+            let met = if output.shape.is_empty() { 0 } else { output.rows() };
+            let pieces = Some(output).filter(|_| met == size).and_then(|it| batch::cut(it, &counts));
+            let pieces = pieces.ok_or(Failure::Rows(met))?;
+            answers.iter_mut().zip(pieces).for_each(|(answer, piece)| answer.push(piece));
+        }
+        Ok(answers)
+    }
+
+    fn predicted(
+        &self,
+        request: &Request,
+        inputs: &[Tensor],
+        until: Option<Instant>,
+    ) -> Result<Vec<Tensor>, Error> {
+        let predict = || request.chosen.model().predict_until(inputs, &request.wanted, until);
+        // What panics over somebody's row must not cost the others theirs.
+        catch_unwind(AssertUnwindSafe(predict)).unwrap_or_else(|_| Err(self.workers.panicked()))
+    }
+}
+
+/// Why a batch has no answers.
+enum Failure {
+    Model(Error),
+    /// An output has so many rows, which are not those of the batch.
+    Rows(usize),
+}
+
+impl State {
+    /// The rows that wait and go together with the first.
+    fn rows(&self) -> usize {
+        let Some(first) = self.waiting.front() else { return 0 };
+        let with = self.waiting.iter().filter(|it| !it.has_left() && first.goes_with(it));
+        with.map(|it| it.rows).sum()
+    }
+
+    /// Takes the first that waits, and all that go together with it and fit, in their order. Whoever has left is dropped.
+    fn take(&mut self, most_rows: usize) -> Vec<Request> {
+        let (mut taken, mut rest): (Vec<Request>, _) = (Vec::new(), VecDeque::new());
+        let (mut rows, mut bytes, mut full) = (0, 0, false);
+        for request in self.waiting.drain(..) {
+            if request.has_left() {
+                continue;
+            }
+            if request.is_late() {
+                request.refuse();
+                continue;
+            }
+            let with = taken.first().is_none_or(|first| first.goes_with(&request));
+            let fits = rows + request.rows <= most_rows && bytes + request.bytes <= MOST_BYTES;
+            // Nobody overtakes one of the same kind.
+            full |= with && !fits;
+            if taken.is_empty() || with && !full {
+                rows += request.rows;
+                bytes += request.bytes;
+                taken.push(request);
+            } else {
+                rest.push_back(request);
+            }
+        }
+        self.waiting = rest;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests;
