@@ -147,10 +147,17 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     if let Some(target) = flags.upstream {
         let there = flags.upstream_model.unwrap_or_else(|| flags.model_name.clone());
         if flags.batch != BatchFlags::default() {
-            tracing::warn!("flags of batches have no effect here: the server that holds the model is the one to tell");
+            tracing::warn!(
+                "flags of batches have no effect here: the server that holds the model is the one to tell"
+            );
         }
         let host = UpstreamHost::new(flags.model_name, there, target, flags.server.max_body_bytes);
-        return Ok(Service { handle: host, flags: flags.server, background: None, process: Process::default() });
+        return Ok(Service {
+            handle: host,
+            flags: flags.server,
+            background: None,
+            process: Process::default(),
+        });
     }
     let gpu = flags.gpu.try_into().map_err(BuildError::Config)?;
     let runtime = chosen(flags.runtime.as_deref(), flags.model_format.as_deref())?;

@@ -55,7 +55,12 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         None => vec![one_route(&flags)?],
     };
     route::settle_headers(&mut routes, &mut flags.server);
-    Ok(Service { handle: Arc::new(Router::new(routes)), flags: flags.server, background: None, process: Process::default() })
+    Ok(Service {
+        handle: Arc::new(Router::new(routes)),
+        flags: flags.server,
+        background: None,
+        process: Process::default(),
+    })
 }
 
 /// The route that the flags of a single model tell.

@@ -112,7 +112,16 @@ impl Metrics {
         let batch_rows = family(sizes, "weir_batch_rows", "rows predicted together, without padding");
         let batch_requests = family(sizes, "weir_batch_requests", "requests predicted together");
         let last = Arc::new(ArcSwapOption::empty());
-        Self { timings, requests, in_flight, waits, batch_rows, batch_requests, last, registry: Arc::new(Mutex::new(registry)) }
+        Self {
+            timings,
+            requests,
+            in_flight,
+            waits,
+            batch_rows,
+            batch_requests,
+            last,
+            registry: Arc::new(Mutex::new(registry)),
+        }
     }
 
     /// Counts and times one request. `code` is `ok` or the name of the error's code.
@@ -149,11 +158,7 @@ impl Metrics {
     pub(crate) fn queue(&self, model: &str) -> QueueMetrics {
         let label = ModelLabel { model_name: model.to_owned() };
         let of = |family: &Timings| family.get_or_create(&label).clone();
-        QueueMetrics {
-            wait: of(&self.waits),
-            rows: of(&self.batch_rows),
-            requests: of(&self.batch_requests),
-        }
+        QueueMetrics { wait: of(&self.waits), rows: of(&self.batch_rows), requests: of(&self.batch_requests) }
     }
 
     /// Counts a request in; the guard's drop counts it out.

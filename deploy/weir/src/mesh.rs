@@ -93,7 +93,12 @@ impl Mesh {
         // What the routes want to travel has to come in by the door.
         let (propagate_headers, drop_headers) = (service.flags.propagate_headers, service.flags.drop_headers);
         service.flags = ServerFlags { propagate_headers, drop_headers, ..options.door.clone() };
-        Ok(Self { router: service.start_beside(door, &pool), others, drain: (&options.door).into(), _folder: folder })
+        Ok(Self {
+            router: service.start_beside(door, &pool),
+            others,
+            drain: (&options.door).into(),
+            _folder: folder,
+        })
     }
 
     /// The address of the front door.

@@ -66,11 +66,7 @@ struct Queue {
 impl Dispatch {
     /// Of a loaded model.
     pub(super) fn of(options: &ModelOptions, model: &dyn Model) -> Self {
-        let share = Share {
-            limit: options.threads,
-            weight: model.threads(),
-            queue: options.batching.queue,
-        };
+        let share = Share { limit: options.threads, weight: model.threads(), queue: options.batching.queue };
         Self {
             name: options.name.clone(),
             share,
@@ -82,11 +78,13 @@ impl Dispatch {
 
     fn queue(&self) -> &Queue {
         self.queue.get_or_init(|| {
-            let workers = Arc::new(Workers::new(self.process.pool(), format!("model-{}", self.name), self.share));
+            let workers =
+                Arc::new(Workers::new(self.process.pool(), format!("model-{}", self.name), self.share));
             let metrics = self.process.metrics().queue(&self.name);
-            let batcher = self.rules.clone().map(|rules| {
-                Batcher::new(rules, self.share.queue, Arc::clone(&workers), metrics.clone())
-            });
+            let batcher = self
+                .rules
+                .clone()
+                .map(|rules| Batcher::new(rules, self.share.queue, Arc::clone(&workers), metrics.clone()));
             Queue { workers, batcher, metrics }
         })
     }

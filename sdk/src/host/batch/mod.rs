@@ -170,7 +170,8 @@ impl Batcher {
             self.metrics.waited(request.since.elapsed());
         }
         self.metrics.gathered(batch.len(), rows);
-        let span = telemetry::batch_span(batch.iter().filter_map(|it| it.caller.span.as_ref()), batch.len(), rows);
+        let span =
+            telemetry::batch_span(batch.iter().filter_map(|it| it.caller.span.as_ref()), batch.len(), rows);
         match span {
             Some(span) => span.in_scope(|| self.answer(batch, rows)),
             None => self.answer(batch, rows),

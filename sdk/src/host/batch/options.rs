@@ -157,13 +157,15 @@ impl Rules {
                 return None;
             }
         }
-        let rules = Self {
-            most_rows: options.most_rows,
-            latency: options.latency,
-            sizes: options.sizes.clone(),
-        };
+        let rules =
+            Self { most_rows: options.most_rows, latency: options.latency, sizes: options.sizes.clone() };
         let latency = options.latency.as_millis();
-        tracing::info!(model = name, most_rows = rules.most_rows, max_latency_ms = latency, "requests are put together");
+        tracing::info!(
+            model = name,
+            most_rows = rules.most_rows,
+            max_latency_ms = latency,
+            "requests are put together"
+        );
         Some(rules)
     }
 
@@ -209,7 +211,8 @@ mod tests {
         let path = format!("--batching_parameters_file={}", file.display());
         let read = options(&["--enable_batching", &path]).unwrap();
         assert_eq!((read.asked, read.most_rows, read.latency.as_micros()), (Some(true), 8, 2500));
-        let read = options(&[&path, "--max_batch_size=4", "--max_latency=1", "--allowed_batch_sizes=2,4"]).unwrap();
+        let read =
+            options(&[&path, "--max_batch_size=4", "--max_latency=1", "--allowed_batch_sizes=2,4"]).unwrap();
         assert_eq!((read.asked, read.most_rows, read.latency.as_micros()), (Some(true), 4, 1000));
         assert_eq!(options(&["--allowed_batch_sizes=2,16"]).unwrap().most_rows, 16);
         std::fs::remove_file(file).unwrap();

@@ -65,9 +65,11 @@ impl Parameters {
             "allowed_batch_sizes" => self.sizes.push(count()?),
             "pad_variable_length_inputs" if matches!(value, "false" | "False" | "f" | "0") => {}
             "pad_variable_length_inputs" => {
-                return Err("pad_variable_length_inputs is not offered, since a row that is filled up may be \
+                return Err(
+                    "pad_variable_length_inputs is not offered, since a row that is filled up may be \
                             answered otherwise; requests of one shape go together without it"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             "thread_pool_name" => {}
             "max_execution_batch_size" | "enable_large_batch_splitting" => {
@@ -151,7 +153,11 @@ impl<'t> Iterator for Words<'t> {
             match rest.chars().next()? {
                 '#' => self.rest = rest.find('\n').map_or("", |end| &rest[end..]),
                 first => {
-                    let end = if is_end(first) { first.len_utf8() } else { rest.find(is_end).unwrap_or(rest.len()) };
+                    let end = if is_end(first) {
+                        first.len_utf8()
+                    } else {
+                        rest.find(is_end).unwrap_or(rest.len())
+                    };
                     let (word, rest) = rest.split_at(end);
                     self.rest = rest;
                     return Some(word);
@@ -191,7 +197,10 @@ mod tests {
             ("max_batch_size { value: 3", "line 1: expected `}`, met the end"),
             ("max_batch_size { size: 3 }", "line 1: expected `value`, met `size`"),
             ("max_batch_size: 0", "line 1: max_batch_size is `0`, expected 1 to 1048576"),
-            ("batch_timeout_micros: -1", "line 1: batch_timeout_micros is `-1`, expected a whole number up to 3600000000"),
+            (
+                "batch_timeout_micros: -1",
+                "line 1: batch_timeout_micros is `-1`, expected a whole number up to 3600000000",
+            ),
         ] {
             assert_eq!(Parameters::read(text).unwrap_err(), wanted);
         }

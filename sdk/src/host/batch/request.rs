@@ -86,6 +86,9 @@ impl Request {
 
     /// Answers one whose time is over.
     pub(super) fn refuse(self) {
-        self.answer(Err(Error::new(Code::Deadline, "the deadline passed while the request waited for the model")));
+        self.answer(Err(Error::new(
+            Code::Deadline,
+            "the deadline passed while the request waited for the model",
+        )));
     }
 }

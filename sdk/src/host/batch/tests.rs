@@ -118,7 +118,8 @@ async fn who_is_alone_is_predicted_at_once_and_who_waits_goes_together() {
     assert_eq!(bench.asked.recv().unwrap(), [1.0]);
     assert!(!bench.is_timed());
     // All threads are busy now.
-    let others = [bench.ask(1, &[2.0, 3.0]), bench.ask(2, &[4.0]), bench.ask(1, &[5.0, 6.0]), bench.ask(1, &[7.0])];
+    let others =
+        [bench.ask(1, &[2.0, 3.0]), bench.ask(2, &[4.0]), bench.ask(1, &[5.0, 6.0]), bench.ask(1, &[7.0])];
     bench.go.send(()).unwrap();
     assert_eq!(first.await.unwrap(), [1.0]);
     // Up to four rows of one shape, in their order; nobody of the same shape overtakes.
