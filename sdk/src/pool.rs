@@ -435,6 +435,33 @@ mod tests {
         third.send(()).unwrap();
     }
 
+    #[tokio::test]
+    async fn every_core_is_used_and_who_waits_for_another_process_holds_up_none() {
+        let pool = Pool::new(2);
+        let (light, waits) = (workers(&pool, 64, 1), workers(&pool, 64, 0));
+        let (started, mut order) = tokio::sync::mpsc::unbounded_channel();
+        let mut held_up = Vec::new();
+        for (workers, name) in [(&waits, "waits"), (&waits, "waits"), (&light, "light"), (&light, "light")] {
+            let (hold, job) = held(started.clone(), name);
+            workers.submit(job).unwrap();
+            held_up.push(hold);
+        }
+        // All four run at once.
+        for _ in 0..4 {
+            order.recv().await.unwrap();
+        }
+        assert_eq!(pool.busy(), 2);
+        // Both cores are busy: who needs none goes past who needs one.
+        let (late, job) = held(started.clone(), "late");
+        light.submit(job).unwrap();
+        let (more, job) = held(started, "more");
+        waits.submit(job).unwrap();
+        assert_eq!(order.recv().await, Some("more"));
+        held_up.remove(3).send(()).unwrap();
+        assert_eq!(order.recv().await, Some("late"));
+        held_up.into_iter().chain([late, more]).for_each(|it| it.send(()).unwrap());
+    }
+
     #[test]
     fn threads_end_with_the_last_clone() {
         let pool = Pool::new(1);

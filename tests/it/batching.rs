@@ -375,4 +375,8 @@ async fn tensorflow_servings_parameters_are_heeded_and_what_will_not_happen_is_l
         assert_eq!(answer.json()["outputs"][0]["data"], json!(vec![sum; 16]), "{}", answer.text);
     }
     assert!(predictor.log().contains("requests are put together"), "{}", predictor.log());
+    // Of this one's input not even the number of sizes is known.
+    let unranked = root().join("predictor/testdata/onnxruntime/unranked.onnx");
+    let predictor = start(format!("--model_dir={}", unranked.display()), file).await;
+    assert!(predictor.log().contains("requests are not put together"), "{}", predictor.log());
 }

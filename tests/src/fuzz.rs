@@ -24,7 +24,7 @@ pub use models::{
     ask, background, lightgbm, model_archive, onnx, onnx_graph, open, pickle, pmml, saved_model, worker,
     xgboost,
 };
-pub use texts::{document, manifest};
+pub use texts::{batching, document, manifest};
 
 /// Every parser of outside bytes.
 pub static TARGETS: &[Target] = &[
@@ -48,6 +48,7 @@ pub static TARGETS: &[Target] = &[
     Target { name: "event", check: event, seeds: events::seeds },
     Target { name: "worker", check: worker, seeds: seeds::worker_messages },
     Target { name: "model_archive", check: model_archive, seeds: seeds::model_archives },
+    Target { name: "batching", check: batching, seeds: seeds::batchings },
 ];
 
 /// A parser and what must hold for it.

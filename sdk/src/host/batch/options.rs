@@ -159,13 +159,10 @@ impl Rules {
         }
         let rules =
             Self { most_rows: options.most_rows, latency: options.latency, sizes: options.sizes.clone() };
-        let latency = options.latency.as_millis();
-        tracing::info!(
-            model = name,
-            most_rows = rules.most_rows,
-            max_latency_ms = latency,
-            "requests are put together"
-        );
+        if asked {
+            let (most_rows, max_latency_ms) = (options.most_rows, options.latency.as_millis());
+            tracing::info!(model = name, most_rows, max_latency_ms, "requests are put together");
+        }
         Some(rules)
     }
 
