@@ -8,7 +8,6 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use weir_predictor::runtime::LoadOptions;
@@ -79,12 +78,12 @@ fn compare(title: &str, servers: &[(&str, Served)], request: &[u8], connections:
 
 /// Requests a second, microseconds of CPU each, and the median and the 99th percentile of what they took.
 fn round(server: &Served, request: &[u8], connections: usize) -> [f64; 4] {
-    let (before, started, over) = (server.cpu(), Instant::now(), AtomicBool::new(false));
+    let (before, started) = (server.cpu(), Instant::now());
     let client = || {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_nodelay(true).unwrap();
         let (mut answer, mut took) = (Vec::new(), Vec::new());
-        while !over.load(Ordering::Relaxed) {
+        while started.elapsed() < ROUND {
             let asked = Instant::now();
             ask(&mut stream, request, &mut answer);
             took.push(asked.elapsed().as_secs_f64() * 1e6);
@@ -93,8 +92,6 @@ fn round(server: &Served, request: &[u8], connections: usize) -> [f64; 4] {
     };
     let mut took: Vec<f64> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..connections).map(|_| scope.spawn(client)).collect();
-        std::thread::sleep(ROUND);
-        over.store(true, Ordering::Relaxed);
         clients.into_iter().flat_map(|it| it.join().unwrap()).collect()
     });
     let (wall, spent) = (started.elapsed().as_secs_f64(), server.cpu().saturating_sub(before));
