@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -116,6 +116,8 @@ impl Batcher {
             return Err(self.workers.full(self.bound));
         }
         state.waiting.push_back(request);
+        let last = state.waiting.len() - 1;
+        state.see_whether_full(last, &self.rules);
         self.settle(state);
         Ok(())
     }
@@ -131,7 +133,7 @@ impl Batcher {
         }
         let Some(first) = state.waiting.front() else { return };
         let due = first.since + self.rules.latency;
-        if due <= Instant::now() || state.rows() >= self.rules.most_rows {
+        if state.next(self.rules.latency).is_some() {
             state.called = true;
             drop(state);
             let me = Weak::clone(&self.me);
@@ -160,7 +162,7 @@ impl Batcher {
     fn come(&self) {
         let mut state = self.lock();
         state.called = false;
-        let batch = state.take(self.rules.most_rows);
+        let batch = state.take(&self.rules);
         self.settle(state);
         if batch.is_empty() {
             return;
@@ -192,7 +194,7 @@ impl Batcher {
                         "the model does not answer a row for a row: from now on requests are not put together"
                     );
                 }
-                for request in batch {
+                for request in batch.into_iter().filter(|it| !it.is_given_up()) {
                     let outcome = self.predicted(&request, &request.inputs, request.caller.until);
                     request.answer(outcome);
                 }
@@ -205,10 +207,7 @@ impl Batcher {
     }
 
     fn one_by_one(&self, batch: Vec<Request>) {
-        for request in batch {
-            if request.is_given_up() {
-                continue;
-            }
+        for request in batch.into_iter().filter(|it| !it.is_given_up()) {
             let rows = request.rows;
             self.answer(vec![request], rows);
         }
@@ -261,38 +260,57 @@ enum Failure {
 }
 
 impl State {
-    /// The rows that wait and go together with the first.
-    fn rows(&self) -> usize {
-        let Some(first) = self.waiting.front() else { return 0 };
-        let with = self.waiting.iter().filter(|it| !it.has_left() && first.goes_with(it));
-        with.map(|it| it.rows).sum()
+    /// Marks the first of those that go with the one at that place, where they fill a batch. Without a latency nobody needs to
+    /// know: whoever waits is due.
+    fn see_whether_full(&mut self, at: usize, rules: &Rules) {
+        if rules.latency.is_zero() {
+            return;
+        }
+        let Some(one) = self.waiting.get(at) else { return };
+        let with = |it: &Request| !it.has_left() && one.goes_with(it);
+        let rows: usize = self.waiting.iter().filter(|it| with(it)).map(|it| it.rows).sum();
+        if rows >= rules.most_rows
+            && let Some(first) = self.waiting.iter().position(with)
+        {
+            self.waiting[first].leads = true;
+        }
     }
 
-    /// Takes the first that waits, and all that go together with it and fit, in their order. Whoever has left is dropped.
-    fn take(&mut self, most_rows: usize) -> Vec<Request> {
-        let (mut taken, mut rest): (Vec<Request>, _) = (Vec::new(), VecDeque::new());
-        let (mut rows, mut bytes, mut full) = (0, 0, false);
+    /// The place of the one whose batch is full, or else the first, if it has waited long enough.
+    fn next(&self, latency: Duration) -> Option<usize> {
+        let full = || self.waiting.iter().position(|it| it.leads);
+        let due = || self.waiting.front().filter(|it| it.since + latency <= Instant::now()).map(|_| 0);
+        if latency.is_zero() { due() } else { full().or_else(due) }
+    }
+
+    /// Takes the next, and all that go together with it and fit, in their order. Whoever has left or is late is dropped.
+    fn take(&mut self, rules: &Rules) -> Vec<Request> {
+        let (late, there) =
+            self.waiting.drain(..).filter(|it| !it.has_left()).partition::<Vec<_>, _>(Request::is_late);
+        self.waiting = there.into();
+        late.into_iter().for_each(Request::refuse);
+        let Some(lead) = self.next(rules.latency).and_then(|it| self.waiting.remove(it)) else {
+            return Vec::new();
+        };
+        let (mut rows, mut bytes, mut left_out) = (lead.rows, lead.bytes, None);
+        let (mut taken, mut rest) = (vec![lead], VecDeque::new());
         for request in self.waiting.drain(..) {
-            if request.has_left() {
-                continue;
-            }
-            if request.is_late() {
-                request.refuse();
-                continue;
-            }
-            let with = taken.first().is_none_or(|first| first.goes_with(&request));
-            let fits = rows + request.rows <= most_rows && bytes + request.bytes <= MOST_BYTES;
+            let with = taken[0].goes_with(&request);
+            let fits = rows + request.rows <= rules.most_rows && bytes + request.bytes <= MOST_BYTES;
             // Nobody overtakes one of the same kind.
-            full |= with && !fits;
-            if taken.is_empty() || with && !full {
+            if with && fits && left_out.is_none() {
                 rows += request.rows;
                 bytes += request.bytes;
                 taken.push(request);
             } else {
+                left_out = left_out.or(with.then_some(rest.len()));
                 rest.push_back(request);
             }
         }
         self.waiting = rest;
+        if let Some(at) = left_out {
+            self.see_whether_full(at, rules);
+        }
         taken
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Request {
     pub(super) caller: Caller,
     /// When it came.
     pub(super) since: Instant,
+    /// Those that go with it, and are not before it, fill a batch.
+    pub(super) leads: bool,
     reply: oneshot::Sender<Result<Vec<Tensor>, Error>>,
 }
 
@@ -52,7 +54,7 @@ impl Request {
             numbers => numbers.len() * numbers.datatype().size().unwrap_or(1),
         };
         let bytes = inputs.iter().map(size).sum();
-        Self { chosen, inputs, wanted, rows, bytes, caller, since: Instant::now(), reply }
+        Self { chosen, inputs, wanted, rows, bytes, caller, since: Instant::now(), leads: false, reply }
     }
 
     /// Whether the rows of both can be one prediction's.

@@ -208,11 +208,19 @@ async fn a_model_that_answers_other_rows_gets_each_request_by_itself() {
 async fn where_waiting_is_asked_for_the_first_waits_until_the_batch_is_full_or_its_time_is_over() {
     // An hour, which nobody waits for here.
     let bench = Bench::new(Rules { latency: Duration::from_secs(3600), ..gather(2) });
-    let (a, other) = (bench.ask(1, &[1.0]), bench.ask(2, &[9.0]));
+    let (other, a) = (bench.ask(2, &[9.0]), bench.ask(1, &[1.0]));
     assert!(bench.is_timed() && bench.asked.try_recv().is_err());
+    // Who came first is of another shape, and holds nobody up.
     let b = bench.ask(1, &[2.0]);
-    assert_eq!(bench.next(), [1.0, 2.0]);
+    assert_eq!(bench.asked.recv().unwrap(), [1.0, 2.0]);
+    // While that is computed two batches more come together, and half of one.
+    let more: Vec<_> = (3..8).map(|it| bench.ask(1, &[it as f32])).collect();
+    bench.go.send(()).unwrap();
+    assert_eq!([bench.next(), bench.next()], [[3.0, 4.0], [5.0, 6.0]]);
     assert_eq!((a.await.unwrap(), b.await.unwrap()), (vec![1.0], vec![2.0]));
+    for (it, value) in more.into_iter().take(4).zip([3.0, 4.0, 5.0, 6.0]) {
+        assert_eq!(it.await.unwrap(), [value]);
+    }
     assert!(bench.asked.try_recv().is_err());
     drop(other);
     let bench = Bench::new(Rules { latency: Duration::from_millis(5), ..gather(2) });
