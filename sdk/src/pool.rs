@@ -62,7 +62,7 @@ impl Queue {
 impl Default for Pool {
     /// A thread a core.
     fn default() -> Self {
-        Self::new(std::thread::available_parallelism().map_or(1, Into::into))
+        Self::new(crate::threads::cores())
     }
 }
 

@@ -2,6 +2,12 @@
 //! [`Pool`](crate::Pool) of a thread a core, and a prediction that a library splits takes as many of its places as it has
 //! threads: however many models there are, no more threads compute than there are cores.
 
+/// Returns how many cores this process may use, by its affinity and its cgroup's quota.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
 /// The threads of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Threads {
@@ -31,6 +37,6 @@ impl Threads {
 
 impl Default for Threads {
     fn default() -> Self {
-        Self::share(std::thread::available_parallelism().map_or(1, Into::into), 1)
+        Self::share(cores(), 1)
     }
 }

@@ -109,7 +109,8 @@ impl Dispatch {
         if let Some(batcher) = &queue.batcher
             && batcher.takes(chosen, &inputs, wanted)
         {
-            return batcher.predict(chosen.clone(), inputs, wanted.to_vec(), caller).await;
+            // Boxed, so that whoever is answered at once has no room for it.
+            return Box::pin(batcher.predict(chosen.clone(), inputs, wanted.to_vec(), caller)).await;
         }
         let (chosen, wanted, metrics) = (chosen.clone(), wanted.to_vec(), queue.metrics.clone());
         let job = move |waited| {

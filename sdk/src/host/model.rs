@@ -38,10 +38,9 @@ pub struct ModelOptions {
 impl ModelOptions {
     /// Options for a model of that name, with a thread a core.
     pub fn new(name: impl Into<String>) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, Into::into);
         Self {
             name: name.into(),
-            threads,
+            threads: crate::threads::cores(),
             labels: Vec::new(),
             inputs: ListedInputs::default(),
             batching: BatchOptions::default(),

@@ -4,6 +4,7 @@
 //! A request that comes while a thread is free is predicted at once, unless somebody asked for waiting. What comes while all are
 //! busy waits, and whichever is free next takes all of it that goes together.
 
+mod gain;
 mod options;
 mod parameters;
 mod request;
@@ -11,16 +12,16 @@ mod request;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use weir_proto::{Error, Tensor, batch};
 
 pub use options::{BatchFlags, BatchOptions};
 pub use parameters::Parameters as BatchParameters;
 
+use gain::Gain;
 pub(super) use options::Rules;
 pub(super) use request::Caller;
 use request::Request;
@@ -43,8 +44,6 @@ pub(super) struct Batcher {
     state: Mutex<State>,
     /// The model once answered other rows than it was asked for: it gets every request by itself.
     apart: AtomicBool,
-    /// Where timers run.
-    runtime: OnceLock<Handle>,
 }
 
 #[derive(Default)]
@@ -52,8 +51,8 @@ struct State {
     waiting: VecDeque<Request>,
     /// A thread was called and has not come yet.
     called: bool,
-    /// A timer runs that looks when the first has waited long enough.
-    timed: bool,
+    /// Heeded where nobody asked for batches.
+    gain: Gain,
 }
 
 impl Batcher {
@@ -67,7 +66,6 @@ impl Batcher {
             metrics,
             state: Mutex::default(),
             apart: AtomicBool::new(false),
-            runtime: OnceLock::new(),
         })
     }
 
@@ -95,8 +93,17 @@ impl Batcher {
         wanted: Vec<usize>,
         caller: Caller,
     ) -> Result<Vec<Tensor>, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.push(Request::new(chosen, inputs, wanted, caller, reply))?;
+        let (reply, mut answer) = oneshot::channel();
+        let request = Request::new(chosen, inputs, wanted, caller, reply);
+        let due = request.since + self.rules.latency;
+        self.push(request)?;
+        // Everybody looks to their own time: it counts only while they wait.
+        if !self.rules.latency.is_zero() {
+            match tokio::time::timeout_at(due.into(), &mut answer).await {
+                Ok(answered) => return answered.unwrap_or_else(|_| Err(self.workers.panicked())),
+                Err(_) => self.settle(self.lock()),
+            }
+        }
         answer.await.unwrap_or_else(|_| Err(self.workers.panicked()))
     }
 
@@ -105,9 +112,6 @@ impl Batcher {
     }
 
     fn push(&self, request: Request) -> Result<(), Error> {
-        if !self.rules.latency.is_zero() {
-            self.runtime.get_or_init(Handle::current);
-        }
         let mut state = self.lock();
         if state.waiting.len() >= self.bound {
             state.waiting.retain(|it| !it.has_left());
@@ -122,40 +126,22 @@ impl Batcher {
         Ok(())
     }
 
-    /// Sees to it that a thread comes for those who wait: now, when one of them has waited long enough or they fill a batch, or
-    /// later.
+    /// Calls a thread for those who wait, when one of them has waited long enough or they fill a batch.
     fn settle(&self, mut state: MutexGuard<'_, State>) {
-        if state.called {
-            return;
-        }
         while state.waiting.front().is_some_and(Request::has_left) {
             state.waiting.pop_front();
         }
-        let Some(first) = state.waiting.front() else { return };
-        let due = first.since + self.rules.latency;
-        if state.next(self.rules.latency).is_some() {
-            state.called = true;
-            drop(state);
-            let me = Weak::clone(&self.me);
-            self.workers.call(move || {
-                if let Some(me) = me.upgrade() {
-                    me.come();
-                }
-            });
-        } else if !state.timed
-            && let Some(runtime) = self.runtime.get()
-        {
-            state.timed = true;
-            let me = Weak::clone(&self.me);
-            runtime.spawn(async move {
-                tokio::time::sleep_until(due.into()).await;
-                if let Some(me) = me.upgrade() {
-                    let mut state = me.lock();
-                    state.timed = false;
-                    me.settle(state);
-                }
-            });
+        if state.called || state.next(self.rules.latency).is_none() {
+            return;
         }
+        state.called = true;
+        drop(state);
+        let me = Weak::clone(&self.me);
+        self.workers.call(move || {
+            if let Some(me) = me.upgrade() {
+                me.come();
+            }
+        });
     }
 
     /// What the thread does that was called: it takes a batch, sees to the rest, and predicts.
@@ -172,17 +158,24 @@ impl Batcher {
             self.metrics.waited(request.since.elapsed());
         }
         self.metrics.gathered(batch.len(), rows);
+        let started = Instant::now();
         let span =
             telemetry::batch_span(batch.iter().filter_map(|it| it.caller.span.as_ref()), batch.len(), rows);
-        match span {
+        let answered = match span {
             Some(span) => span.in_scope(|| self.answer(batch, rows)),
             None => self.answer(batch, rows),
+        };
+        if answered && self.rules.learns {
+            self.lock().gain.learn(rows, started.elapsed());
         }
     }
 
-    /// Predicts a batch, or where that fails each of its requests by itself: so each gets its own error, or answer.
-    fn answer(&self, batch: Vec<Request>, rows: usize) {
-        match self.together(&batch, rows) {
+    /// Predicts a batch, or where that fails each of its requests by itself: so each gets its own error, or answer. Returns
+    /// whether it did not fail.
+    fn answer(&self, batch: Vec<Request>, rows: usize) -> bool {
+        let outcome = self.together(&batch, rows);
+        let answered = outcome.is_ok();
+        match outcome {
             Ok(outputs) => batch.into_iter().zip(outputs).for_each(|(request, it)| request.answer(Ok(it))),
             Err(Failure::Model(error)) if batch.len() == 1 => {
                 batch.into_iter().for_each(|it| it.answer(Err(error.clone())));
@@ -204,6 +197,7 @@ impl Batcher {
                 self.one_by_one(batch);
             }
         }
+        answered
     }
 
     fn one_by_one(&self, batch: Vec<Request>) {
@@ -292,11 +286,18 @@ impl State {
         let Some(lead) = self.next(rules.latency).and_then(|it| self.waiting.remove(it)) else {
             return Vec::new();
         };
+        let most_rows = if rules.learns {
+            let with = self.waiting.iter().filter(|it| lead.goes_with(it));
+            let there = lead.rows + with.map(|it| it.rows).sum::<usize>();
+            self.gain.most(there.min(rules.most_rows))
+        } else {
+            rules.most_rows
+        };
         let (mut rows, mut bytes, mut left_out) = (lead.rows, lead.bytes, None);
         let (mut taken, mut rest) = (vec![lead], VecDeque::new());
         for request in self.waiting.drain(..) {
             let with = taken[0].goes_with(&request);
-            let fits = rows + request.rows <= rules.most_rows && bytes + request.bytes <= MOST_BYTES;
+            let fits = rows + request.rows <= most_rows && bytes + request.bytes <= MOST_BYTES;
             // Nobody overtakes one of the same kind.
             if with && fits && left_out.is_none() {
                 rows += request.rows;

@@ -134,6 +134,8 @@ pub(in super::super) struct Rules {
     pub(in super::super) most_rows: usize,
     pub(in super::super) latency: Duration,
     pub(in super::super) sizes: Vec<usize>,
+    /// Nobody asked: only as far as the model turns out to gain from it.
+    pub(in super::super) learns: bool,
 }
 
 impl Rules {
@@ -157,8 +159,12 @@ impl Rules {
                 return None;
             }
         }
-        let rules =
-            Self { most_rows: options.most_rows, latency: options.latency, sizes: options.sizes.clone() };
+        let rules = Self {
+            most_rows: options.most_rows,
+            latency: options.latency,
+            sizes: options.sizes.clone(),
+            learns: !asked,
+        };
         if asked {
             let (most_rows, max_latency_ms) = (options.most_rows, options.latency.as_millis());
             tracing::info!(model = name, most_rows, max_latency_ms, "requests are put together");
@@ -236,7 +242,7 @@ mod tests {
 
     #[test]
     fn rows_are_filled_up_to_the_next_size() {
-        let rules = Rules { most_rows: 8, latency: Duration::ZERO, sizes: vec![2, 8] };
+        let rules = Rules { most_rows: 8, latency: Duration::ZERO, sizes: vec![2, 8], learns: false };
         assert_eq!([1, 2, 3, 8, 9].map(|it| rules.padded(it)), [2, 2, 8, 8, 9]);
     }
 }
