@@ -15,7 +15,7 @@ use weir_sdk::flags::{seconds, switch};
 use weir_sdk::host::{BatchFlags, ListedInputs, Loaded, ModelHost, ModelOptions, UpstreamHost};
 use weir_sdk::{BuildError, Launch, Model, Process, ServerFlags, Service, Target, Threads, storage};
 
-use runtime::onnx::GpuFlags;
+use runtime::gpu::GpuFlags;
 use runtime::python::{self, PythonOptions};
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
 use tensors::Tensors;

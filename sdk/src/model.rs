@@ -75,6 +75,11 @@ pub trait Model: Send + Sync + 'static {
         Batching::Even
     }
 
+    /// The most rows that one prediction takes, where there is a most: no more of several requests go together.
+    fn most_rows(&self) -> Option<usize> {
+        None
+    }
+
     /// About how many bytes of memory it holds; `None` when nobody can tell.
     fn memory(&self) -> Option<u64> {
         None

@@ -248,6 +248,14 @@ impl Planner<'_> {
             let message = "has no effect here: the format names the runtime, and every protocol is spoken";
             self.warning(spec.at, &format!("predictor.model.{field}"), message);
         }
+        let gpu_flag = runtime.gpu_flag().filter(|_| !by_python);
+        let gpu = gpu_flag.and_then(|it| Some(it.trim_start_matches('-').split_once('=')?.0));
+        let gpu = gpu.and_then(|it| flag(&spec.args, it)).map(str::to_owned);
+        if let Some(said) = gpu_flag.filter(|_| spec.asks_for_gpu && gpu.is_none()) {
+            let message =
+                format!("asks for a GPU, and the processor computes the model: say `{said}` in args");
+            self.warning(spec.at, "predictor.model.resources", message);
+        }
         let mut args = vec!["--model_format".to_owned(), spec.format.clone()];
         // A model that another server holds lies where that one finds it.
         let elsewhere = flag(&spec.args, UPSTREAM).is_some();
@@ -279,7 +287,10 @@ impl Planner<'_> {
         let engine = if by_python {
             python::engine(flag(&plan.launch.args, "python"), &plan.launch.env)
         } else {
-            runtime.engine(&plan.launch.env)
+            match gpu.filter(|it| it != "cpu") {
+                Some(gpu) => runtime.gpu_engine(&plan.launch.env, &gpu),
+                None => runtime.engine(&plan.launch.env),
+            }
         };
         let engine = match engine {
             Ok(engine) => engine,

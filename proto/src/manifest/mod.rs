@@ -104,6 +104,8 @@ pub struct ModelSpec {
     pub args: Vec<String>,
     /// Variables of its environment, in the order written.
     pub env: Vec<(String, String)>,
+    /// Its resources ask for a GPU.
+    pub asks_for_gpu: bool,
     /// Where it is written.
     pub at: Position,
 }

@@ -10,7 +10,8 @@ use weir_sdk::{Data, DataType, Tensor};
 
 use super::super::Fault;
 use super::super::protobuf::{Value, packed, text};
-use super::proto::{datatype, each, single};
+use super::element::of_onnx;
+use super::proto::{each, single};
 
 /// What a message says.
 #[derive(Default)]
@@ -56,7 +57,7 @@ pub(super) fn read(
     let Some((shape, count)) = shape.and_then(|it| elements(&it).map(|count| (it, count))) else {
         return Err(wrong(format!("has the shape {:?}", told.shape)));
     };
-    let Some(kind) = datatype(told.kind) else {
+    let Some(kind) = of_onnx(told.kind) else {
         return Err(Fault::Unsupported {
             what: format!("constant `{}` of ONNX's element type {}", printable(&told.name), told.kind),
             advice: "save the model with plain numbers",

@@ -142,7 +142,7 @@ fn spec_of(end: &Endpoint, graph: &Graph) -> Option<TensorSpec> {
         Kind::Tensor { datatype, shape, .. } => {
             let unranked = shape.is_empty() && graph.unranked.contains(&name);
             let shape = if unranked { vec![-1] } else { shape.clone() };
-            let mut spec = TensorSpec::new(name, element::of_onnx(*datatype)?, shape);
+            let mut spec = TensorSpec::new(name, element::of_onnx(datatype.cast_unsigned().into())?, shape);
             spec.unranked = unranked;
             Some(spec)
         }
@@ -152,7 +152,7 @@ fn spec_of(end: &Endpoint, graph: &Graph) -> Option<TensorSpec> {
             let classes = graph.zipped.iter().find(|(output, _)| *output == name);
             let classes = classes.map(|(_, classes)| classes.clone()).unwrap_or_default();
             let width = if classes.is_empty() { -1 } else { i64::try_from(classes.len()).unwrap_or(-1) };
-            let datatype = element::of_onnx(*datatype)?;
+            let datatype = element::of_onnx(datatype.cast_unsigned().into())?;
             datatype.size()?;
             Some(TensorSpec::new(name, datatype, [-1, width]).with_labels(classes))
         }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use weir_sdk::{DataType, Tensor};
+use weir_sdk::Tensor;
 
 use super::super::Fault;
 use super::super::protobuf::{Fields, Value, packed, text};
@@ -125,27 +125,6 @@ pub enum Size {
     Fixed(i64),
     /// It differs, and is called so; nothing where it has no name.
     Open(String),
-}
-
-/// Returns our type of one of ONNX's (`TensorProto.DataType`); `None` for those without.
-pub fn datatype(number: u64) -> Option<DataType> {
-    Some(match number {
-        1 => DataType::Fp32,
-        2 => DataType::Uint8,
-        3 => DataType::Int8,
-        4 => DataType::Uint16,
-        5 => DataType::Int16,
-        6 => DataType::Int32,
-        7 => DataType::Int64,
-        8 => DataType::Bytes,
-        9 => DataType::Bool,
-        10 => DataType::Fp16,
-        11 => DataType::Fp64,
-        12 => DataType::Uint32,
-        13 => DataType::Uint64,
-        16 => DataType::Bf16,
-        _ => return None,
-    })
 }
 
 /// Reads a file's bytes. Constants that lie in other files are looked for in the folder, and nowhere else.

@@ -6,7 +6,8 @@ use weir_sdk::{Batching, DataType, Signature, TensorSpec};
 
 use super::super::Fault;
 use super::constant::printable;
-use super::proto::{Attributed, Graph, Kind, Node, Port, Size, datatype};
+use super::element::of_onnx;
+use super::proto::{Attributed, Graph, Kind, Node, Port, Size};
 
 /// How far a score is followed back to the classifier it comes from.
 const STEPS: usize = 16;
@@ -87,7 +88,7 @@ fn spec(port: &Port, side: &str, shape: Option<Vec<i64>>) -> Result<TensorSpec, 
     let Kind::Tensor(number, sizes) = &port.kind else {
         return Err(unsupported(format!("{side} `{name}`, which is no tensor,")));
     };
-    let Some(datatype) = datatype(*number) else {
+    let Some(datatype) = of_onnx(*number) else {
         return Err(unsupported(format!("{side} `{name}` of ONNX's element type {number}")));
     };
     let told = sizes.as_ref().map(|sizes| {

@@ -13,6 +13,7 @@ use rten_tensor::Layout;
 use weir_sdk::{Batching, Code, Data, DataType, Error, Model, Signature, Tensor, Threads};
 
 use super::super::super::pace::Pace;
+use super::super::element::of_onnx;
 use super::super::proto::{self, Graph, Kind};
 use super::super::signature;
 use super::{PLATFORM, complete};
@@ -32,7 +33,7 @@ struct Net {
 /// Returns whether a graph is one of numbers that rten knows, as far as its ends and constants tell.
 pub(super) fn fits(graph: &Graph) -> bool {
     let known = |it: &Kind| match it {
-        Kind::Tensor(number, _) => proto::datatype(*number).is_some_and(|it| {
+        Kind::Tensor(number, _) => of_onnx(*number).is_some_and(|it| {
             matches!(
                 it,
                 DataType::Fp32

@@ -5,7 +5,7 @@ use weir_sdk::proto::half;
 use weir_sdk::{Data, DataType, Tensor};
 
 use super::super::super::super::Fault;
-use super::super::super::proto::datatype;
+use super::super::super::element::of_onnx;
 use super::super::attributes::{Setting, unsupported};
 use super::super::value::{Outcome, Run, Trouble, tensor, unserved};
 
@@ -13,7 +13,7 @@ pub(in super::super) fn cast(setting: &mut Setting) -> Result<Run, Fault> {
     // How numbers of eight bits round, which are not served.
     setting.ignore(&["saturate", "round_mode"]);
     let wanted = setting.int("to")?.unwrap_or(0);
-    let wanted = datatype(wanted.cast_unsigned())
+    let wanted = of_onnx(wanted.cast_unsigned())
         .ok_or_else(|| unsupported(format!("a cast to ONNX's element type {wanted}")))?;
     Ok(Box::new(move |args| Ok(vec![to(args.take(0)?, wanted)?])))
 }

@@ -3,7 +3,7 @@
 use weir_sdk::{Data, Tensor};
 
 use super::super::super::super::Fault;
-use super::super::super::proto::datatype;
+use super::super::super::element::of_onnx;
 use super::super::attributes::{Setting, unsupported};
 use super::super::value::{
     Args, Join, Outcome, Run, as_doubles, as_integers, at_places, axis, integers, same, same_of_all, tensor,
@@ -462,7 +462,7 @@ pub(in super::super) fn tile(_: &mut Setting) -> Result<Run, Fault> {
 pub(in super::super) fn eye_like(setting: &mut Setting) -> Result<Run, Fault> {
     let diagonal = setting.int("k")?.unwrap_or(0);
     let kind =
-        setting.int("dtype")?.map(|it| datatype(it.cast_unsigned()).ok_or_else(|| unsupported("its type")));
+        setting.int("dtype")?.map(|it| of_onnx(it.cast_unsigned()).ok_or_else(|| unsupported("its type")));
     let kind = kind.transpose()?;
     Ok(Box::new(move |args| {
         let it = args.get(0)?;
