@@ -53,6 +53,12 @@ pub trait Model: Send + Sync + 'static {
         Duration::ZERO
     }
 
+    /// How many threads compute during one prediction; 1 but for libraries that split their work. 0 for a model that computes
+    /// elsewhere and waits: it holds up no core.
+    fn threads(&self) -> usize {
+        1
+    }
+
     /// The same model under another of its signatures, as TensorFlow's have several; `None` when it has none of that name.
     fn under(&self, signature_name: &str) -> Option<&dyn Model> {
         let _ = signature_name;

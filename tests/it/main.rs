@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod answers;
+mod batching;
 mod clients;
 mod compose;
 mod compression;

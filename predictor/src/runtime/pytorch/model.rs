@@ -14,6 +14,7 @@ const COST: Duration = Duration::from_millis(1);
 pub(super) struct Script {
     module: Module,
     signature: Signature,
+    threads: usize,
     bytes: u64,
 }
 
@@ -46,7 +47,7 @@ impl Script {
         }
         let platform = "pytorch_torchscript".to_owned();
         let signature = Signature { platform, inputs, outputs, ..Signature::default() };
-        Ok(Self { module, signature, bytes })
+        Ok(Self { module, signature, threads: options.threads.in_library(), bytes })
     }
 }
 
@@ -95,6 +96,10 @@ impl Model for Script {
 
     fn cost(&self, _rows: usize) -> Duration {
         COST
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 
     fn batching(&self) -> Batching {

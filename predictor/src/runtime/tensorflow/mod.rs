@@ -88,7 +88,7 @@ impl Runtime for Tensorflow {
             None => MetaGraph::read(&told)
                 .map_err(|reason| LoadError::Malformed { path: file.clone(), reason })?,
         };
-        let model = SavedModel::new(session, &graph, size(folder));
+        let model = SavedModel::new(session, &graph, options.threads.in_library(), size(folder));
         let model = model.map_err(|reason| LoadError::Malformed { path: file, reason })?;
         let on = if gpus.is_empty() { "the processor".to_owned() } else { gpus.join(", ") };
         tracing::info!(model = options.name, "TensorFlow {} runs it on {on}", library.version());
