@@ -65,7 +65,7 @@ mod tests {
     /// The sizes that are chosen of 32 rows that wait, where a batch takes so many microseconds at once and so many more a row.
     fn chosen(once: u64, row: u64) -> Vec<usize> {
         let mut gain = Gain::default();
-        let mut learn = |gain: &mut Gain, rows: usize| {
+        let learn = |gain: &mut Gain, rows: usize| {
             gain.learn(rows, Duration::from_micros(once + row * rows as u64));
         };
         // Each was alone now and then.
