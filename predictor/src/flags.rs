@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use weir_sdk::flags::{seconds, switch};
-use weir_sdk::host::ListedInputs;
 use weir_sdk::host::repository::VersionPolicy;
+use weir_sdk::host::{BatchFlags, ListedInputs};
 use weir_sdk::{ServerFlags, Target};
 
 use crate::models::agent::{self, ModelEntry};
 use crate::runtime;
-use crate::runtime::onnx::GpuFlags;
+use crate::runtime::gpu::GpuFlags;
 use crate::tensors;
 
 /// The predictor's flags.
@@ -43,9 +43,15 @@ pub(crate) struct Flags {
     #[arg(long = "model_version_policy", default_value = "latest", hide_default_value = true,
           value_parser = VersionPolicy::read, help_heading = MODEL)]
     pub(crate) policy: VersionPolicy,
-    /// Threads for predictions that take longer than microseconds [default: one a core]
+    /// Predictions that take longer than microseconds and run side by side [default: one a core]
     #[arg(long = "threads", help_heading = MODEL)]
     pub(crate) threads: Option<usize>,
+    /// Keep each thread that computes on one core
+    #[arg(long = "pin_threads", default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          value_parser = switch, action = clap::ArgAction::Set, hide_default_value = true, help_heading = MODEL)]
+    pub(crate) pin_threads: bool,
+    #[command(flatten)]
+    pub(crate) batch: BatchFlags,
     /// TensorFlow's threads within one operation, in TensorFlow Serving's words; 0 leaves it to the threads there are
     #[arg(long = "tensorflow_intra_op_parallelism", help_heading = MODEL)]
     pub(crate) intra_op: Option<usize>,

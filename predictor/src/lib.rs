@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use weir_sdk::flags::{ModelControl, switch};
 use weir_sdk::host::repository::Care;
-use weir_sdk::host::{ListedInputs, ModelHost, ModelOptions, UpstreamHost};
-use weir_sdk::{BuildError, Launch, Model, Service, Threads};
+use weir_sdk::host::{BatchFlags, ListedInputs, ModelHost, ModelOptions, UpstreamHost};
+use weir_sdk::{BuildError, Launch, Model, Process, Service, Threads};
 
 use flags::Flags;
 use models::{Models, Shelf, Usual};
@@ -33,8 +33,18 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let flags: Flags = launch.parse("predictor", "Serves models over V1, V2 and gRPC.")?;
     if let Some(target) = flags.upstream {
         let there = flags.upstream_model.unwrap_or_else(|| flags.model_name.clone());
+        if flags.batch != BatchFlags::default() {
+            tracing::warn!(
+                "flags of batches have no effect here: the server that holds the model is the one to tell"
+            );
+        }
         let host = UpstreamHost::new(flags.model_name, there, target, flags.server.max_body_bytes);
-        return Ok(Service { handle: host, flags: flags.server, background: None });
+        return Ok(Service {
+            handle: host,
+            flags: flags.server,
+            background: None,
+            process: Process::default(),
+        });
     }
     let gpu = flags.gpu.try_into().map_err(BuildError::Config)?;
     let runtime = chosen(flags.runtime.as_deref(), flags.model_format.as_deref())?;
@@ -53,15 +63,17 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let uri = flags.model_dir.or(base_path);
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
     let uri = uri.or_else(|| (!several).then(|| "/mnt/models".to_owned()));
+    let batching = flags.batch.options().map_err(BuildError::Config)?;
     let threads = Threads::default();
     // TensorFlow Serving heeds the flag of both where neither of the two is said; nought is as if it were not written.
     let said = |it: Option<usize>| it.filter(|&it| it > 0);
     let both = said(flags.session).filter(|_| said(flags.intra_op.max(flags.inter_op)).is_none());
     let threads = Threads {
-        workers: flags.threads.unwrap_or(threads.workers),
+        workers: flags.threads.or(batching.threads).unwrap_or(threads.workers),
         intra_op: said(flags.intra_op).or(both).unwrap_or(threads.intra_op),
         inter_op: said(flags.inter_op).or(both).unwrap_or(threads.inter_op),
     };
+    let process = Process::pinned(flags.pin_threads);
     let by_python = runtime.is_some_and(|it| it.name() == python::NAME);
     let workers = flags.workers.unwrap_or(1).max(1);
     if workers > 1 && !by_python {
@@ -75,6 +87,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         threads: if by_python { threads.workers.max(workers) } else { threads.workers },
         labels: flags.version_labels.0,
         inputs,
+        batching,
+        process: process.clone(),
         ..ModelOptions::new(&flags.model_name)
     };
     let python = PythonOptions {
@@ -116,7 +130,7 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         // What went wrong is in the log, and in every answer.
         move || drop(host.load())
     });
-    Ok(Service { handle: host, flags: flags.server, background: Some(background) })
+    Ok(Service { handle: host, flags: flags.server, background: Some(background), process })
 }
 
 /// The runtime that the flags name: `--runtime python` serves a model of any format.

@@ -20,6 +20,9 @@ const BUCKETS: [f64; 20] = [
     0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// Sizes of batches.
+const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabel {
     model_name: String,
@@ -48,6 +51,9 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     in_flight: Gauge,
     memory: Family<VersionLabels, Gauge>,
+    waits: Timings,
+    batch_rows: Timings,
+    batch_requests: Timings,
     /// The series of the last request: mostly also that of the next, which then needs no labels made and looked up.
     last: Arc<ArcSwapOption<Series>>,
     registry: Arc<Mutex<Registry>>,
@@ -106,8 +112,27 @@ impl Metrics {
         let memory = Family::<VersionLabels, Gauge>::default();
         let help = "bytes of memory that a version of a model holds, about";
         registry.register("weir_model_memory_bytes", help, memory.clone());
+        let mut family = |constructor: fn() -> Histogram, name, help| {
+            let family = Timings::new_with_constructor(constructor);
+            registry.register(name, help, family.clone());
+            family
+        };
+        let sizes: fn() -> Histogram = || Histogram::new(SIZES);
+        let waits = family(histogram, "weir_queue_seconds", "time a request waited for the model's threads");
+        let batch_rows = family(sizes, "weir_batch_rows", "rows predicted together, without padding");
+        let batch_requests = family(sizes, "weir_batch_requests", "requests predicted together");
         let last = Arc::new(ArcSwapOption::empty());
-        Self { timings, requests, in_flight, memory, last, registry: Arc::new(Mutex::new(registry)) }
+        Self {
+            timings,
+            requests,
+            in_flight,
+            memory,
+            waits,
+            batch_rows,
+            batch_requests,
+            last,
+            registry: Arc::new(Mutex::new(registry)),
+        }
     }
 
     /// Counts and times one request. `code` is `ok` or the name of the error's code.
@@ -140,6 +165,13 @@ impl Metrics {
         Series { model: model.to_owned(), verb, protocol, code, count, timing }
     }
 
+    /// The series of a model's queue.
+    pub(crate) fn queue(&self, model: &str) -> QueueMetrics {
+        let label = ModelLabel { model_name: model.to_owned() };
+        let of = |family: &Timings| family.get_or_create(&label).clone();
+        QueueMetrics { wait: of(&self.waits), rows: of(&self.batch_rows), requests: of(&self.batch_requests) }
+    }
+
     /// Counts a request in; the guard's drop counts it out.
     pub fn enter(&self) -> InFlight {
         self.in_flight.inc();
@@ -170,6 +202,33 @@ impl Metrics {
             Ok(()) => text,
             Err(std::fmt::Error) => String::new(),
         }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// What is told of one model's queue.
+#[derive(Clone)]
+pub(crate) struct QueueMetrics {
+    wait: Histogram,
+    rows: Histogram,
+    requests: Histogram,
+}
+
+impl QueueMetrics {
+    /// A request waited so long.
+    pub(crate) fn waited(&self, wait: Duration) {
+        self.wait.observe(wait.as_secs_f64());
+    }
+
+    /// So many requests, of so many rows, were predicted together.
+    pub(crate) fn gathered(&self, requests: usize, rows: usize) {
+        self.requests.observe(requests as f64);
+        self.rows.observe(rows as f64);
     }
 }
 

@@ -4,10 +4,12 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod answers;
+mod batching;
 mod clients;
 mod compose;
 mod compression;
 mod docs;
+mod engines;
 mod events;
 mod flags;
 mod fuzz;
@@ -35,5 +37,6 @@ mod separate;
 mod serve;
 mod telemetry;
 mod tensorflow;
+mod tensorrt;
 mod tidy;
 mod upstream;

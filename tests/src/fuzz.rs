@@ -24,7 +24,7 @@ pub use models::{
     ask, background, lightgbm, model_archive, onnx, onnx_graph, open, pickle, pmml, saved_model, worker,
     xgboost,
 };
-pub use texts::{document, manifest, model_config, models_json, warmup_requests};
+pub use texts::{batching, document, manifest, model_config, models_json, warmup_requests};
 
 /// Every parser of outside bytes.
 pub static TARGETS: &[Target] = &[
@@ -51,6 +51,7 @@ pub static TARGETS: &[Target] = &[
     Target { name: "model_config", check: model_config, seeds: seeds::model_configs },
     Target { name: "models_json", check: models_json, seeds: seeds::models_jsons },
     Target { name: "warmup_requests", check: warmup_requests, seeds: seeds::warmups },
+    Target { name: "batching", check: batching, seeds: seeds::batchings },
 ];
 
 /// A parser and what must hold for it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_sdk::server::BindError;
-use weir_sdk::{BuildError, Drain, Env, Events, Running, ServerFlags, Sockets};
+use weir_sdk::{BuildError, Drain, Env, Events, Pool, Running, ServerFlags, Sockets};
 
 use crate::component::Kind;
 use crate::plan::{ComponentPlan, Plan};
@@ -73,6 +73,7 @@ impl Mesh {
             placed.push(Placed { service, revision, plan: component.clone(), socket, seat: sockets });
         }
         let routes = routes(plan, &placed);
+        let pool = Pool::default();
         let mut others = Vec::with_capacity(placed.len());
         for it in placed {
             let kind = it.plan.kind;
@@ -83,7 +84,7 @@ impl Mesh {
             service.flags.events = Events::of(&launch.env);
             others.push((
                 format!("{} {}", kind.name(), plan.services[it.service].name),
-                service.start(it.seat),
+                service.start_beside(it.seat, &pool),
             ));
         }
         let launch = weir_sdk::Launch { args: vec!["--routes".to_owned(), routes], env: Env::default() };
@@ -92,7 +93,12 @@ impl Mesh {
         // What the routes want to travel has to come in by the door.
         let (propagate_headers, drop_headers) = (service.flags.propagate_headers, service.flags.drop_headers);
         service.flags = ServerFlags { propagate_headers, drop_headers, ..options.door.clone() };
-        Ok(Self { router: service.start(door), others, drain: (&options.door).into(), _folder: folder })
+        Ok(Self {
+            router: service.start_beside(door, &pool),
+            others,
+            drain: (&options.door).into(),
+            _folder: folder,
+        })
     }
 
     /// The address of the front door.

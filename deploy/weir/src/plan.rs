@@ -6,7 +6,7 @@ use weir_predictor::models::agent::{self, ModelEntry};
 use weir_predictor::runtime::python;
 use weir_proto::document::{Position, Problem, Severity};
 use weir_proto::manifest::{
-    self, Annotation, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
+    self, Annotation, Batcher, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
 };
 use weir_sdk::{HeaderList, Launch, storage};
 
@@ -126,6 +126,13 @@ fn is_by_python(spec: &ModelSpec) -> bool {
     named || flag(&spec.args, "runtime") == Some(python::NAME)
 }
 
+/// The flags of a predictor whose requests are put together.
+fn batch_flags(batch: Batcher) -> Vec<String> {
+    let told = [("max_batch_size", batch.max_batch_size), ("max_latency", batch.max_latency_ms)];
+    let told = told.into_iter().filter_map(|(flag, value)| Some(format!("--{flag}={}", value?)));
+    std::iter::once("--enable_batching=true".to_owned()).chain(told).collect()
+}
+
 /// The value of a flag among arguments, empty where it lacks one; the last counts.
 fn flag<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     let mut found = None;
@@ -221,9 +228,14 @@ impl Planner<'_> {
     fn revision(&mut self, model: &str, revision: manifest::Revision) -> RevisionPlan {
         let at = revision.predictor.at;
         let mut components = Vec::with_capacity(3);
+        let batch = revision.predictor.batcher;
         components.extend(match revision.predictor.serving {
-            Serving::Model(spec) => self.model(model, spec),
-            Serving::Container(container) => self.container(model, Kind::Predictor, container),
+            Serving::Model(spec) => self.model(model, spec, batch),
+            Serving::Container(mut container) => {
+                // First, so that its own arguments count.
+                container.args.splice(0..0, batch.map(batch_flags).unwrap_or_default());
+                self.container(model, Kind::Predictor, container)
+            }
         });
         components.extend(match revision.transformer {
             None => None,
@@ -255,7 +267,7 @@ impl Planner<'_> {
         RevisionPlan { name: revision.name, weight: revision.weight, components }
     }
 
-    fn model(&mut self, model: &str, spec: ModelSpec) -> Option<ComponentPlan> {
+    fn model(&mut self, model: &str, spec: ModelSpec, batch: Option<Batcher>) -> Option<ComponentPlan> {
         let by_python = is_by_python(&spec);
         let runtime = match weir_predictor::find(if by_python { python::NAME } else { &spec.format }) {
             Ok(runtime) => runtime,
@@ -278,6 +290,14 @@ impl Planner<'_> {
             let message = "has no effect here: the format names the runtime, and every protocol is spoken";
             self.warning(spec.at, &format!("predictor.model.{field}"), message);
         }
+        let gpu_flag = runtime.gpu_flag().filter(|_| !by_python);
+        let gpu = gpu_flag.and_then(|it| Some(it.trim_start_matches('-').split_once('=')?.0));
+        let gpu = gpu.and_then(|it| flag(&spec.args, it)).map(str::to_owned);
+        if let Some(said) = gpu_flag.filter(|_| spec.asks_for_gpu && gpu.is_none()) {
+            let message =
+                format!("asks for a GPU, and the processor computes the model: say `{said}` in args");
+            self.warning(spec.at, "predictor.model.resources", message);
+        }
         let mut args = vec!["--model_format".to_owned(), spec.format.clone()];
         // A model that another server holds lies where that one finds it.
         let elsewhere = flag(&spec.args, UPSTREAM).is_some();
@@ -295,6 +315,14 @@ impl Planner<'_> {
         if by_python {
             args.extend(["--runtime".to_owned(), python::NAME.to_owned()]);
         }
+        match batch {
+            Some(batch) if elsewhere => {
+                let message = "has no effect here: another server has the model, and it is the one to tell";
+                self.warning(batch.at, "predictor.batcher", message);
+            }
+            Some(batch) => args.extend(batch_flags(batch)),
+            None => {}
+        }
         args.extend(spec.args);
         let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
         if elsewhere {
@@ -304,7 +332,10 @@ impl Planner<'_> {
         let engine = if by_python {
             python::engine(flag(&plan.launch.args, "python"), &plan.launch.env)
         } else {
-            runtime.engine(&plan.launch.env)
+            match gpu.filter(|it| it != "cpu") {
+                Some(gpu) => runtime.gpu_engine(&plan.launch.env, &gpu),
+                None => runtime.engine(&plan.launch.env),
+            }
         };
         let engine = match engine {
             Ok(engine) => engine,

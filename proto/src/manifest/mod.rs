@@ -88,6 +88,19 @@ pub struct Predictor {
     pub serving: Serving,
     /// How many seconds a request may take.
     pub timeout_s: Option<u64>,
+    /// How its requests are put together; nothing is said of it where there is none.
+    pub batcher: Option<Batcher>,
+    /// Where it is written.
+    pub at: Position,
+}
+
+/// How the requests of a predictor are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batcher {
+    /// The most rows that go together.
+    pub max_batch_size: Option<u32>,
+    /// How many milliseconds the first request waits for others.
+    pub max_latency_ms: Option<u32>,
     /// Where it is written.
     pub at: Position,
 }
@@ -118,6 +131,8 @@ pub struct ModelSpec {
     pub args: Vec<String>,
     /// Variables of its environment, in the order written.
     pub env: Vec<(String, String)>,
+    /// Its resources ask for a GPU.
+    pub asks_for_gpu: bool,
     /// Where it is written.
     pub at: Position,
 }

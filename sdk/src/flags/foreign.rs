@@ -50,7 +50,7 @@ const PROCESS: &str =
 const LOGS: &str = "the log is set by WEIR_LOG and WEIR_LOG_FORMAT";
 const ROUTER_ASKS: &str = "the router alone asks the predictor";
 const PLAIN: &str = "connections are plain here; let a proxy or a service mesh encrypt them";
-const NO_BATCHES: &str = "requests are not gathered into batches";
+const NO_BATCHES: &str = "the predictor alone puts requests together, and all of a model alike";
 const TENSORFLOW: &str = "TensorFlow's library runs as it comes, but for the number of its threads";
 
 /// A service that has one of these as a flag of its own reads it first.

@@ -1,6 +1,7 @@
 //! Hosts: what turns a [`Model`](crate::Model), a [`Transform`](crate::Transform) or an [`Explain`](crate::Explain) into a
 //! component that can be served.
 
+mod batch;
 mod dispatch;
 mod example;
 mod explain;
@@ -10,6 +11,7 @@ pub mod repository;
 mod transform;
 mod upstream;
 
+pub use batch::{BatchFlags, BatchOptions, BatchParameters};
 pub use explain::{ExplainHost, ExplainOptions};
 pub use model::{ListedInputs, ModelOptions};
 pub use repository::{Loaded, Loader, ModelHost};

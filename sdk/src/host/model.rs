@@ -7,30 +7,42 @@ use weir_proto::{
     Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Payload, Signature, Tensor,
 };
 
+use super::batch::{BatchOptions, Caller};
 use super::dispatch::{Chosen, Dispatch};
 use super::example;
 use super::method::{Task, signature_name};
 use crate::id::Ids;
-use crate::{Asked, Call, Metadata, Model, Question, Reply, Verb};
+use crate::{Asked, Call, Metadata, Model, Process, Question, Reply, Verb};
 
 /// How a model is served.
 #[derive(Debug, Clone)]
 pub struct ModelOptions {
     /// Its name.
     pub name: String,
-    /// Its threads for work that takes longer than microseconds.
+    /// Predictions that take longer than microseconds and run side by side.
     pub threads: usize,
     /// What stands for its versions in a path, such as `stable`: pairs of label and version.
     pub labels: Vec<(String, String)>,
     /// What a V1 request means by `inputs` given as a list.
     pub inputs: ListedInputs,
+    /// How requests are put together.
+    pub batching: BatchOptions,
+    /// What it uses of the process: the same as its [`Service`](crate::Service) has.
+    pub process: Process,
 }
 
 impl ModelOptions {
     /// Options for a model of that name, with a thread a core.
     pub fn new(name: impl Into<String>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, Into::into);
-        Self { name: name.into(), threads, labels: Vec::new(), inputs: ListedInputs::default() }
+        Self {
+            name: name.into(),
+            threads,
+            labels: Vec::new(),
+            inputs: ListedInputs::default(),
+            batching: BatchOptions::default(),
+            process: Process::default(),
+        }
     }
 }
 
@@ -65,7 +77,7 @@ impl Live {
         version: String,
         ids: Arc<Ids>,
     ) -> Self {
-        let dispatch = Dispatch::new(&options.name, options.threads);
+        let dispatch = Dispatch::of(&options, &*model);
         Self { options, model, version, dispatch, ids, touched: AtomicBool::new(false) }
     }
 
@@ -116,7 +128,7 @@ impl Live {
             let message = format!("model `{}` does not {}; ask it to predict", call.model, call.verb.name());
             return Err(Error::new(Code::Unsupported, message));
         }
-        let until = call.context.deadline;
+        let caller = Caller::from(&call.context);
         let (mut request, form) = call.take_request()?;
         let form = self.settle(form, &model.signature().platform);
         let chosen = chosen(Arc::clone(model), &form, &mut request)?;
@@ -130,7 +142,7 @@ impl Live {
         } else {
             signature.bind(&mut request)?
         };
-        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted(), until).await?;
+        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted(), caller).await?;
         let outputs = task.finish(outputs)?;
         // V1 has no place for an id; to make one would be work for nobody.
         let id = if request.id.is_empty() && call.want != Face::V1 { self.ids.next() } else { request.id };

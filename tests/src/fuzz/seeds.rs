@@ -230,6 +230,13 @@ pub(super) fn model_archives() -> Vec<Vec<u8>> {
 }
 
 /// Messages of Python workers, with and without tensors.
+pub(super) fn batchings() -> Vec<Vec<u8>> {
+    let wrapped = "max_batch_size { value: 128 } # rows\nbatch_timeout_micros: { value: 0 };\n\
+                   max_enqueued_batches{value:1000000}, num_batch_threads { value: 8 }\n";
+    let plain = "allowed_batch_sizes: 64\nallowed_batch_sizes : 128\npad_variable_length_inputs: false\n";
+    [wrapped, plain, "max_batch_size: 4"].map(|it| it.as_bytes().to_vec()).to_vec()
+}
+
 pub(super) fn worker_messages() -> Vec<Vec<u8>> {
     let said =
         Frame::new(Kind::Done).with("platform", "python_kserve").with("json", r#"{"predictions":[1]}"#);

@@ -19,6 +19,16 @@ pub fn document(data: &[u8]) -> bool {
     !problems.has_errors()
 }
 
+/// TensorFlow Serving's batching parameters: what is read out of them is within its limits.
+pub fn batching(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let Ok(read) = weir_sdk::host::BatchParameters::read(text) else { return false };
+    let counts = [read.most_rows, read.batches, read.threads].into_iter().flatten().chain(read.sizes);
+    counts.for_each(|it| assert!((1..=1 << 20).contains(&it), "{it}"));
+    assert!(read.latency.is_none_or(|it| it.as_secs() <= 3600), "{:?}", read.latency);
+    true
+}
+
 /// Manifests: one without an error is complete.
 pub fn manifest(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else { return false };
