@@ -28,7 +28,12 @@ pub struct ServedModel {
 /// The line, what was met, what was expected.
 pub fn read(text: &str) -> Result<Vec<ServedModel>, String> {
     let mut models: Vec<ServedModel> = Vec::new();
-    for field in &Message::read(text)?.0 {
+    let fields = Message::read(text)?.0;
+    if fields.is_empty() {
+        // Who writes the file anew empties it first: that is not to unload every model.
+        return Err("it has no `model_config_list`; write `model_config_list {}` for no models".to_owned());
+    }
+    for field in &fields {
         match &*field.name {
             "model_config_list" => {
                 for field in &message(field)?.0 {
@@ -182,7 +187,7 @@ mod tests {
         assert_eq!((&*models[0].base_path, &*models[0].platform), ("/models/first/", "tensorflow"));
         assert_eq!(models[1].policy, VersionPolicy::Latest(2));
         assert_eq!((models[2].policy.clone(), &*models[2].name), (VersionPolicy::All, "third"));
-        assert_eq!(read("").unwrap(), []);
+        assert_eq!(read("model_config_list {}").unwrap(), []);
     }
 
     #[test]
@@ -198,6 +203,7 @@ mod tests {
             config(&format!("{base} version_labels {{ key: 'x' }}")).contains("needs a `key` and a `value`")
         );
         let twice = format!("{base} }} config {{ {base}");
+        assert!(read("# nothing\n").unwrap_err().starts_with("it has no `model_config_list`"));
         assert_eq!(config(&twice), "line 2: a model `a` was there before");
     }
 }
