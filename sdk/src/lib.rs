@@ -20,6 +20,7 @@ pub mod run;
 pub mod server;
 pub mod storage;
 pub mod telemetry;
+pub mod text_proto;
 pub mod threads;
 pub mod transform;
 mod wire;

@@ -3,7 +3,6 @@
 pub mod agent;
 mod folder;
 pub mod serving;
-pub mod text_proto;
 pub mod warmup;
 
 use std::collections::hash_map::DefaultHasher;

@@ -1,8 +1,7 @@
 //! TensorFlow Serving's configuration of several models: a `ModelServerConfig` in protobuf's text format.
 
 use weir_sdk::host::repository::VersionPolicy;
-
-use super::text_proto::{Field, Message, Value};
+use weir_sdk::text_proto::{Field, Message, Value};
 
 /// The most models of a configuration.
 const MAX_MODELS: usize = 10_000;

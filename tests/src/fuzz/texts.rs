@@ -1,9 +1,9 @@
 //! Texts that people write.
 
-use weir_predictor::models::text_proto::{Message, Value};
 use weir_predictor::models::{agent, serving, warmup};
 use weir_proto::document::{self, Problems, Severity};
 use weir_proto::manifest;
+use weir_sdk::text_proto::{Message, Value};
 
 /// YAML and JSON documents: a document written as JSON is the same document.
 pub fn document(data: &[u8]) -> bool {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::text_proto::{Field, Message, Value};
+
 /// What such a file says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
@@ -31,19 +33,16 @@ impl Parameters {
     /// # Errors
     /// The line, what was met and what was expected.
     pub fn read(text: &str) -> Result<Self, String> {
-        let mut words = Words { rest: text, line: 1 };
-        let mut parameters = Self::default();
-        for _ in 0..MOST {
-            match words.next() {
-                None => return Ok(parameters),
-                Some("," | ";") => {}
-                Some(name) => {
-                    let value = words.value(name)?;
-                    parameters.set(name, value).map_err(|what| format!("line {}: {what}", words.line))?;
-                }
-            }
+        let fields = Message::read(text)?.0;
+        if fields.len() > MOST {
+            return Err(format!("it has more than {MOST} fields"));
         }
-        Err(format!("it has more than {MOST} fields"))
+        let mut parameters = Self::default();
+        for field in &fields {
+            let set = value(field).and_then(|value| parameters.set(&field.name, value));
+            set.map_err(|what| format!("line {}: {what}", field.line))?;
+        }
+        Ok(parameters)
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -92,77 +91,20 @@ fn shown(word: &str) -> String {
     word.chars().take(40).collect()
 }
 
-/// The words and signs of a text.
-struct Words<'t> {
-    rest: &'t str,
-    line: usize,
-}
-
-impl<'t> Words<'t> {
-    /// The value of a field: after a colon, or wrapped in a message that has it as `value`.
-    fn value(&mut self, name: &str) -> Result<&'t str, String> {
-        let mut next = self.next();
-        let wrapped = if next == Some(":") {
-            next = self.next();
-            next == Some("{")
-        } else if next == Some("{") {
-            true
-        } else {
-            return Err(self.expected(&format!("`:` or `{{` after `{}`", shown(name)), next));
-        };
-        if !wrapped {
-            return self.literal(next);
-        }
-        for sign in ["value", ":"] {
-            let met = self.next();
-            if met != Some(sign) {
-                return Err(self.expected(&format!("`{sign}`"), met));
-            }
-        }
-        let value = self.next();
-        let value = self.literal(value)?;
-        match self.next() {
-            Some("}") => Ok(value),
-            met => Err(self.expected("`}`", met)),
-        }
-    }
-
-    fn literal(&self, met: Option<&'t str>) -> Result<&'t str, String> {
-        met.filter(|it| !is_sign(it)).ok_or_else(|| self.expected("a value", met))
-    }
-
-    fn expected(&self, what: &str, met: Option<&str>) -> String {
-        let met = met.map_or_else(|| "the end".to_owned(), |it| format!("`{}`", shown(it)));
-        format!("line {}: expected {what}, met {met}", self.line)
-    }
-}
-
-fn is_sign(word: &str) -> bool {
-    matches!(word, "{" | "}" | ":" | "," | ";" | "<" | ">" | "[" | "]")
-}
-
-impl<'t> Iterator for Words<'t> {
-    type Item = &'t str;
-
-    fn next(&mut self) -> Option<&'t str> {
-        let is_end = |it: char| it.is_whitespace() || it == '#' || is_sign(it.encode_utf8(&mut [0; 4]));
-        loop {
-            let rest = self.rest.trim_start();
-            self.line += self.rest[..self.rest.len() - rest.len()].matches('\n').count();
-            self.rest = rest;
-            match rest.chars().next()? {
-                '#' => self.rest = rest.find('\n').map_or("", |end| &rest[end..]),
-                first => {
-                    let end = if is_end(first) {
-                        first.len_utf8()
-                    } else {
-                        rest.find(is_end).unwrap_or(rest.len())
-                    };
-                    let (word, rest) = rest.split_at(end);
-                    self.rest = rest;
-                    return Some(word);
-                }
-            }
+/// What a field says: a word, or a message that has it as `value`.
+fn value(field: &Field) -> Result<&str, String> {
+    let inner = match &field.value {
+        Value::Message(Message(fields)) => match fields.as_slice() {
+            [only] if only.name == "value" => &only.value,
+            _ => &field.value,
+        },
+        plain => plain,
+    };
+    match inner {
+        Value::Word(word) => Ok(word),
+        Value::Text(text) => Ok(text),
+        Value::Message(_) => {
+            Err(format!("`{}` is a message, expected a value or `{{ value: ... }}`", shown(&field.name)))
         }
     }
 }
@@ -192,10 +134,13 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_its_line() {
         for (text, wanted) in [
-            ("max_batch_size 3", "line 1: expected `:` or `{` after `max_batch_size`, met `3`"),
-            ("\n\nmax_batch_size: }", "line 3: expected a value, met `}`"),
-            ("max_batch_size { value: 3", "line 1: expected `}`, met the end"),
-            ("max_batch_size { size: 3 }", "line 1: expected `value`, met `size`"),
+            ("max_batch_size 3", "line 1: met `3`, expected `:` or `{`"),
+            ("\n\nmax_batch_size: }", "line 3: met `}`, expected a value"),
+            ("max_batch_size { value: 3", "line 1: the text ends, expected `}`"),
+            (
+                "max_batch_size { size: 3 }",
+                "line 1: `max_batch_size` is a message, expected a value or `{ value: ... }`",
+            ),
             ("max_batch_size: 0", "line 1: max_batch_size is `0`, expected 1 to 1048576"),
             (
                 "batch_timeout_micros: -1",
