@@ -25,7 +25,8 @@ pub mod transform;
 mod wire;
 
 pub use call::{
-    BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Travellers, Verb,
+    BoxFuture, Call, Context, Handle, MemoryHeld, Metadata, ModelState, ModelStatus, RepositoryVerb,
+    Travellers, Verb, VersionStatus,
 };
 pub use client::{Peer, Target};
 pub use explain::{Explain, Explanation, Inquiry, Next};

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::Verb;
+use crate::{MemoryHeld, Verb};
 
 /// KServe's buckets, and finer ones below: here a request is a matter of microseconds.
 const BUCKETS: [f64; 20] = [
@@ -36,6 +36,12 @@ struct RequestLabels {
     code: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    model_name: String,
+    version: String,
+}
+
 type Timings = Family<ModelLabel, Histogram, fn() -> Histogram>;
 
 /// The metrics of one service.
@@ -47,6 +53,7 @@ pub struct Metrics {
     waits: Timings,
     batch_rows: Timings,
     batch_requests: Timings,
+    memory: Family<VersionLabels, Gauge>,
     /// The series of the last request: mostly also that of the next, which then needs no labels made and looked up.
     last: Arc<ArcSwapOption<Series>>,
     registry: Arc<Mutex<Registry>>,
@@ -102,6 +109,9 @@ impl Metrics {
         registry.register("weir_requests", "requests answered, by status", requests.clone());
         let in_flight = Gauge::default();
         registry.register("weir_requests_in_flight", "requests being served", in_flight.clone());
+        let memory = Family::<VersionLabels, Gauge>::default();
+        let help = "bytes of memory that a version of a model holds, about";
+        registry.register("weir_model_memory_bytes", help, memory.clone());
         let mut family = |constructor: fn() -> Histogram, name, help| {
             let family = Timings::new_with_constructor(constructor);
             registry.register(name, help, family.clone());
@@ -111,17 +121,8 @@ impl Metrics {
         let waits = family(histogram, "weir_queue_seconds", "time a request waited for the model's threads");
         let batch_rows = family(sizes, "weir_batch_rows", "rows predicted together, without padding");
         let batch_requests = family(sizes, "weir_batch_requests", "requests predicted together");
-        let last = Arc::new(ArcSwapOption::empty());
-        Self {
-            timings,
-            requests,
-            in_flight,
-            waits,
-            batch_rows,
-            batch_requests,
-            last,
-            registry: Arc::new(Mutex::new(registry)),
-        }
+        let (last, registry) = (Arc::new(ArcSwapOption::empty()), Arc::new(Mutex::new(registry)));
+        Self { timings, requests, in_flight, waits, batch_rows, batch_requests, memory, last, registry }
     }
 
     /// Counts and times one request. `code` is `ok` or the name of the error's code.
@@ -174,8 +175,19 @@ impl Metrics {
 
     /// Returns the text a Prometheus server scrapes.
     pub fn scrape(&self) -> String {
+        self.scrape_with(&[])
+    }
+
+    /// The same, with who holds how much memory now.
+    pub fn scrape_with(&self, held: &[MemoryHeld]) -> String {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.memory.clear();
+        for it in held {
+            let labels = VersionLabels { model_name: it.model.clone(), version: it.version.clone() };
+            // A version that was loaded again is there twice until the last request of the first has been answered.
+            self.memory.get_or_create(&labels).inc_by(i64::try_from(it.bytes).unwrap_or(i64::MAX));
+        }
         match encode(&mut text, &registry) {
             Ok(()) => text,
             Err(std::fmt::Error) => String::new(),

@@ -31,6 +31,7 @@ mod python;
 mod pytorch;
 mod readme;
 mod registry;
+mod repository;
 mod schema;
 mod separate;
 mod serve;

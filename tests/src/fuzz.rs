@@ -24,7 +24,7 @@ pub use models::{
     ask, background, lightgbm, model_archive, onnx, onnx_graph, open, pickle, pmml, saved_model, worker,
     xgboost,
 };
-pub use texts::{batching, document, manifest};
+pub use texts::{batching, document, manifest, model_config, models_json, warmup_requests};
 
 /// Every parser of outside bytes.
 pub static TARGETS: &[Target] = &[
@@ -48,6 +48,9 @@ pub static TARGETS: &[Target] = &[
     Target { name: "event", check: event, seeds: events::seeds },
     Target { name: "worker", check: worker, seeds: seeds::worker_messages },
     Target { name: "model_archive", check: model_archive, seeds: seeds::model_archives },
+    Target { name: "model_config", check: model_config, seeds: seeds::model_configs },
+    Target { name: "models_json", check: models_json, seeds: seeds::models_jsons },
+    Target { name: "warmup_requests", check: warmup_requests, seeds: seeds::warmups },
     Target { name: "batching", check: batching, seeds: seeds::batchings },
 ];
 

@@ -177,9 +177,15 @@ pub(crate) fn addresses(kind: Kind, door: &Path) -> Vec<String> {
 
 /// The router's `--routes`.
 pub(crate) fn routes<S>(plan: &Plan, placed: &[Placed<S>]) -> String {
-    let services = plan.services.iter().enumerate().map(|(service, it)| {
+    let names = plan.services.iter().enumerate().flat_map(|(service, it)| {
+        let own = it.has_own.then_some((service, it, &it.name, true));
+        own.into_iter().chain(it.models.iter().map(move |name| (service, it, name, false)))
+    });
+    let routes = names.map(|(service, it, name, is_own)| {
         let revisions = it.revisions.iter().enumerate().map(|(revision, it)| {
             let mine = placed.iter().filter(|it| it.service == service && it.revision == revision);
+            // A transformer and an explainer are those of the service's own model.
+            let mine = mine.filter(|it| is_own || it.plan.kind == Kind::Predictor);
             let hosts: Vec<_> =
                 mine.map(|it| format!("{}: \"unix:{}\"", it.plan.kind.name(), it.socket.display())).collect();
             format!("{{name: \"{}\", weight: {}, {}}}", it.name, it.weight, hosts.join(", "))
@@ -189,13 +195,12 @@ pub(crate) fn routes<S>(plan: &Plan, placed: &[Placed<S>]) -> String {
         let headers = headers.into_iter().filter(|(_, list)| !list.is_empty());
         let headers: String = headers.map(|(field, list)| format!("{field}: \"{list}\", ")).collect();
         format!(
-            "{{name: \"{}\", timeout_seconds: {}, {headers}revisions: [{}]}}",
-            it.name,
+            "{{name: \"{name}\", timeout_seconds: {}, {headers}revisions: [{}]}}",
             it.timeout_seconds,
             revisions.join(", ")
         )
     });
-    format!("[{}]", services.collect::<Vec<_>>().join(", "))
+    format!("[{}]", routes.collect::<Vec<_>>().join(", "))
 }
 
 /// Where a server that listens on every address is reached from this host.

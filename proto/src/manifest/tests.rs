@@ -6,8 +6,12 @@ use super::*;
 
 /// Reads a manifest whose first line break is cut off, and compares a line for each revision and each problem.
 fn check(text: &str, want: &str) {
-    let (services, problems) = parse("f.yaml", &text[1..]);
+    let (Manifest { services, models }, problems) = parse("f.yaml", &text[1..]);
     let mut told = String::new();
+    for TrainedModel { name, service, framework, storage_uri, memory, .. } in &models {
+        let memory = memory.as_deref().unwrap_or("-");
+        writeln!(told, "{service} serves {name}: {framework} {storage_uri} {memory}").unwrap();
+    }
     for service in &services {
         for revision in &service.revisions {
             let (InferenceService { name, namespace, .. }, Revision { name: revision_name, weight, .. }) =
@@ -454,7 +458,7 @@ default/b default 100%: sklearn
 fn weirs_own_images_are_known_by_the_end_of_their_name() {
     let component = |image: &str| {
         let text = beta(&format!("\n  predictor: {{containers: [{{image: \"{image}\"}}]}}"));
-        let service = parse("f.yaml", &text).0.remove(0);
+        let service = parse("f.yaml", &text).0.services.remove(0);
         match &service.revisions[0].predictor.serving {
             Serving::Container(it) => it.weir_component(),
             Serving::Model(_) => None,
@@ -505,11 +509,39 @@ spec: {default: {predictor: {sklearn: {storageUri: "gs://x"}}}}
 ...
 "#;
     for end in (0..=text.len()).filter(|&it| text.is_char_boundary(it)) {
-        let (services, problems) = parse("f.yaml", &text[..end]);
+        let (Manifest { services, .. }, problems) = parse("f.yaml", &text[..end]);
         let errors = problems.iter().any(|it| it.severity == crate::document::Severity::Error);
         assert!(errors || services.len() <= 2);
         if end == text.len() {
             assert_eq!((services.len(), problems), (2, Vec::new()));
         }
     }
+}
+
+#[test]
+fn trained_models_are_read_and_what_is_wrong_with_them_is_told() {
+    check(
+        r#"
+apiVersion: serving.kserve.io/v1alpha1
+kind: TrainedModel
+metadata: {name: m1}
+spec: {inferenceService: demo, model: {framework: sklearn, storageUri: "s3://b/m1", memory: 256Mi}}
+---
+apiVersion: serving.kubeflow.org/v1alpha1
+kind: TrainedModel
+metadata: {name: m1}
+spec: {model: {framework: sklearn, storageUri: x, memry: 1}}
+---
+apiVersion: serving.kserve.io/v1beta1
+kind: TrainedModel
+metadata: {name: m2}
+spec: {}
+"#,
+        "\
+demo serves m1: sklearn s3://b/m1 256Mi
+8:18: error: metadata.name: namespace `default` has a model `m1` already, in line 3
+9:7: error: spec.inferenceService: is missing
+9:51: error: spec.model.memry: unknown field; did you mean `memory`?
+11:13: error: apiVersion: unknown version `serving.kserve.io/v1beta1`; known are `serving.kserve.io/v1alpha1`, `serving.kubeflow.org/v1alpha1`, `serving.kubeflow.org/v1beta1`",
+    );
 }

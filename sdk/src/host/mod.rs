@@ -7,12 +7,14 @@ mod example;
 mod explain;
 pub(crate) mod method;
 mod model;
+pub mod repository;
 mod transform;
 mod upstream;
 
 pub use batch::{BatchFlags, BatchOptions, BatchParameters};
 pub use explain::{ExplainHost, ExplainOptions};
-pub use model::{ListedInputs, Loaded, Loader, ModelHost, ModelOptions};
+pub use model::{ListedInputs, ModelOptions};
+pub use repository::{Loaded, Loader, ModelHost};
 pub use transform::TransformHost;
 pub use upstream::UpstreamHost;
 
