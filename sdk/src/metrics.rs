@@ -50,10 +50,10 @@ pub struct Metrics {
     timings: [Timings; 4],
     requests: Family<RequestLabels, Counter>,
     in_flight: Gauge,
-    memory: Family<VersionLabels, Gauge>,
     waits: Timings,
     batch_rows: Timings,
     batch_requests: Timings,
+    memory: Family<VersionLabels, Gauge>,
     /// The series of the last request: mostly also that of the next, which then needs no labels made and looked up.
     last: Arc<ArcSwapOption<Series>>,
     registry: Arc<Mutex<Registry>>,
@@ -121,18 +121,8 @@ impl Metrics {
         let waits = family(histogram, "weir_queue_seconds", "time a request waited for the model's threads");
         let batch_rows = family(sizes, "weir_batch_rows", "rows predicted together, without padding");
         let batch_requests = family(sizes, "weir_batch_requests", "requests predicted together");
-        let last = Arc::new(ArcSwapOption::empty());
-        Self {
-            timings,
-            requests,
-            in_flight,
-            memory,
-            waits,
-            batch_rows,
-            batch_requests,
-            last,
-            registry: Arc::new(Mutex::new(registry)),
-        }
+        let (last, registry) = (Arc::new(ArcSwapOption::empty()), Arc::new(Mutex::new(registry)));
+        Self { timings, requests, in_flight, waits, batch_rows, batch_requests, memory, last, registry }
     }
 
     /// Counts and times one request. `code` is `ok` or the name of the error's code.

@@ -142,7 +142,8 @@ impl Rules {
     /// Of a model; `None` where its requests are not put together. What was asked for and will not happen is told in the log.
     pub(in super::super) fn of(options: &BatchOptions, name: &str, model: &dyn Model) -> Option<Self> {
         let asked = options.asked == Some(true);
-        if options.asked == Some(false) || options.most_rows < 2 {
+        let most_rows = model.most_rows().unwrap_or(usize::MAX).min(options.most_rows);
+        if options.asked == Some(false) || most_rows < 2 {
             return None;
         }
         let batching = if model.whole().is_some() { Batching::Never } else { model.batching() };
@@ -159,12 +160,12 @@ impl Rules {
                 return None;
             }
         }
-        let most_rows = options.most_rows.min(model.most_rows().unwrap_or(usize::MAX));
-        if most_rows < 2 {
-            return None;
-        }
-        let sizes = options.sizes.iter().copied().filter(|&it| it <= most_rows).collect();
-        let rules = Self { most_rows, latency: options.latency, sizes, learns: !asked };
+        let rules = Self {
+            most_rows,
+            latency: options.latency,
+            sizes: options.sizes.iter().copied().filter(|it| *it <= most_rows).collect(),
+            learns: !asked,
+        };
         if asked {
             let max_latency_ms = options.latency.as_millis();
             tracing::info!(model = name, most_rows, max_latency_ms, "requests are put together");
