@@ -273,7 +273,7 @@ impl Parts {
                     )));
                 }
                 self.forest.assign(&self.tree_outputs, &self.tree_weights, outputs)?;
-                Scorer::Forest(self.forest)
+                Scorer::Forest(Box::new(self.forest))
             }
             Some("gblinear") => Scorer::Linear(Linear::new(self.linear_weights, features, outputs)?),
             Some(other) => {

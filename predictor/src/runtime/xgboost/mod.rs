@@ -7,6 +7,7 @@
 
 mod columns;
 mod file;
+mod fold;
 mod forest;
 mod legacy;
 mod linear;
@@ -68,7 +69,7 @@ pub struct Booster {
 }
 
 enum Scorer {
-    Forest(Forest),
+    Forest(Box<Forest>),
     Linear(Linear),
 }
 
@@ -225,7 +226,7 @@ impl Booster {
     /// # Errors
     /// The row and the column of an infinite value, which XGBoost refuses.
     pub fn answer(&self, rows: &[f32], margin: bool) -> Result<Vec<f32>, (usize, usize)> {
-        if let Some(at) = rows.iter().position(|value| value.is_infinite()) {
+        if let Some(at) = first_infinite(rows) {
             return Err((at / self.features, at % self.features));
         }
         let margins = self.margins(rows);
@@ -256,6 +257,15 @@ impl Booster {
     }
 }
 
+/// Returns where the first infinite value is, many being looked at together.
+fn first_infinite(values: &[f32]) -> Option<usize> {
+    const TOGETHER: usize = 64;
+    let any = |values: &[f32]| values.iter().fold(false, |any, it| any | it.is_infinite());
+    let chunk = values.chunks(TOGETHER).position(any)?;
+    let start = chunk * TOGETHER;
+    values[start..].iter().position(|it| it.is_infinite()).map(|at| start + at)
+}
+
 impl Model for Booster {
     fn signature(&self) -> &Signature {
         &self.signature
@@ -266,7 +276,7 @@ impl Model for Booster {
             return Err(Error::invalid("the model takes one tensor of datatype FP32"));
         };
         // XGBoost refuses them as well. NaN is fine: it means that the value is missing.
-        if let Some(at) = rows.iter().position(|value| value.is_infinite()) {
+        if let Some(at) = first_infinite(rows) {
             let (row, column) = (at / self.features, at % self.features);
             return Err(Error::invalid(format!(
                 "input `input-0` holds an infinite value, or one too large for FP32, in row {row}, column {column}; \
