@@ -127,7 +127,17 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Booster, Fault> {
 
 impl Booster {
     fn new(file: file::File, platform: &str) -> Result<Self, Fault> {
-        let file::File { scorer, outputs, features, base_scores, objective, version, columns, .. } = file;
+        let file::File {
+            scorer,
+            outputs,
+            features,
+            base_scores,
+            objective,
+            version,
+            columns,
+            categories,
+            ..
+        } = file;
         let rule = objective::find(&objective, version)?;
         let link = if file.scores_are_margins { objective::Link::Identity } else { rule.link };
         let base: Vec<f32> = base_scores.iter().map(|&score| link.margin(score)).collect();
@@ -171,6 +181,7 @@ impl Booster {
             ],
             default_outputs: 1,
             columns,
+            categories,
             ..Signature::default()
         };
         let (rounds, best_iteration) = (file.rounds, file.best_iteration);
