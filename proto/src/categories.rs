@@ -10,6 +10,8 @@ pub struct Categories {
     /// Their places in the order of their bytes.
     order: Vec<u32>,
     numbers: bool,
+    /// What is no category is refused, and not taken as a missing value.
+    closed: bool,
 }
 
 impl Categories {
@@ -19,7 +21,7 @@ impl Categories {
         let whole = ends.last().map_or(0, |&it| it as usize) == bytes.len() && ends.is_sorted();
         let count =
             u32::try_from(ends.len()).ok().filter(|_| whole && std::str::from_utf8(&bytes).is_ok())?;
-        let mut categories = Self { bytes, ends, order: (0..count).collect(), numbers: false };
+        let mut categories = Self { bytes, ends, order: (0..count).collect(), ..Self::default() };
         categories.sort();
         // A text that ended within a character would be none.
         (0..categories.len()).all(|at| std::str::from_utf8(categories.at(at)).is_ok()).then_some(categories)
@@ -31,7 +33,7 @@ impl Categories {
         let bytes: Vec<u8> = numbers.flat_map(key).collect();
         let count = u32::try_from(bytes.len()).ok()? / 8;
         let ends = (1..=count).map(|it| it * 8).collect();
-        let mut categories = Self { bytes, ends, order: (0..count).collect(), numbers: true };
+        let mut categories = Self { bytes, ends, order: (0..count).collect(), numbers: true, closed: false };
         categories.sort();
         Some(categories)
     }
@@ -66,23 +68,36 @@ impl Categories {
         (0..count).map(|at| std::str::from_utf8(self.at(at)).unwrap_or_default())
     }
 
-    /// Returns the place of a text as a number; NaN, a missing value, where it is no category, as frameworks do.
+    /// Refuses what is no category, where it would be a missing value otherwise.
     #[must_use]
-    pub fn place_of_text(&self, text: &[u8]) -> f64 {
-        if self.numbers { f64::NAN } else { self.place(text) }
+    pub fn closed(self) -> Self {
+        Self { closed: true, ..self }
     }
 
-    /// Returns the place of a number, NaN where it is no category.
+    /// Returns whether each text is ASCII.
     #[must_use]
-    pub fn place_of_number(&self, number: f64) -> f64 {
-        if self.numbers { self.place(&key(number)) } else { f64::NAN }
+    pub fn are_ascii(&self) -> bool {
+        self.numbers || self.bytes.is_ascii()
     }
 
-    fn place(&self, key: &[u8]) -> f64 {
-        match self.order.binary_search_by(|&at| self.at(at as usize).cmp(key)) {
-            Ok(found) => self.order[found].into(),
-            Err(_) => f64::NAN,
-        }
+    /// Returns the place of a text as a number. What is no category is NaN, a missing value, as is an empty text that is none; or
+    /// `None` where others are refused.
+    #[must_use]
+    pub fn place_of_text(&self, text: &[u8]) -> Option<f64> {
+        let place = if self.numbers { None } else { self.place(text) };
+        place.or(if self.closed && !text.is_empty() { None } else { Some(f64::NAN) })
+    }
+
+    /// Returns the place of a number. NaN is a missing value, as is what is no category; `None` where others are refused.
+    #[must_use]
+    pub fn place_of_number(&self, number: f64) -> Option<f64> {
+        let place = if self.numbers { self.place(&key(number)) } else { None };
+        place.or(if self.closed && !number.is_nan() { None } else { Some(f64::NAN) })
+    }
+
+    fn place(&self, key: &[u8]) -> Option<f64> {
+        let found = self.order.binary_search_by(|&at| self.at(at as usize).cmp(key)).ok()?;
+        Some(self.order[found].into())
     }
 
     fn at(&self, place: usize) -> &[u8] {
@@ -109,13 +124,20 @@ mod tests {
     #[test]
     fn names_stand_for_their_places_and_what_is_none_is_missing() {
         let texts = Categories::texts("UlmBonnKöln".into(), vec![3, 7, 12]).unwrap();
-        assert_eq!(["Ulm", "Bonn", "Köln"].map(|it| texts.place_of_text(it.as_bytes())), [0.0, 1.0, 2.0]);
-        assert!(texts.place_of_text(b"Rom").is_nan() && texts.place_of_text(b"").is_nan());
-        assert!(texts.place_of_number(0.0).is_nan());
+        let places = ["Ulm", "Bonn", "Köln"].map(|it| texts.place_of_text(it.as_bytes()));
+        assert_eq!(places, [Some(0.0), Some(1.0), Some(2.0)]);
+        assert!(["Rom", ""].iter().all(|it| texts.place_of_text(it.as_bytes()).unwrap().is_nan()));
+        assert!(texts.place_of_number(0.0).unwrap().is_nan());
         assert_eq!(texts.names().collect::<Vec<_>>(), ["Ulm", "Bonn", "Köln"]);
+        let closed = texts.closed();
+        assert_eq!((closed.place_of_text(b"Rom"), closed.place_of_text(b"Ulm")), (None, Some(0.0)));
+        assert!(closed.place_of_text(b"").unwrap().is_nan());
         let numbers = Categories::numbers([20.0, -0.0, 0.5].into_iter()).unwrap();
-        assert_eq!([0.5, 0.0, 20.0].map(|it| numbers.place_of_number(it)), [2.0, 1.0, 0.0]);
-        assert!(numbers.place_of_number(1.0).is_nan() && numbers.place_of_text(b"20").is_nan());
+        let places = [0.5, 0.0, 20.0].map(|it| numbers.place_of_number(it));
+        assert_eq!(places, [Some(2.0), Some(1.0), Some(0.0)]);
+        assert!(numbers.place_of_number(1.0).unwrap().is_nan());
+        assert_eq!(numbers.clone().closed().place_of_number(1.0), None);
+        assert!(numbers.closed().place_of_number(f64::NAN).unwrap().is_nan());
     }
 
     #[test]

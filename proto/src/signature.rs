@@ -229,19 +229,29 @@ impl Signature {
         let Some((_, categories)) = found.ok().and_then(|it| self.categories.get(it)) else {
             return Ok(column.data.to_f64());
         };
+        let name = &self.columns[at];
+        let refuse = |met: &str| {
+            let met: String = met.chars().take(40).collect();
+            Error::invalid(format!(
+                "column `{name}` holds `{met}`, which is none of its {} categories; send one of them, or null or an empty text where \
+                 the value is missing",
+                categories.len()
+            ))
+        };
         match &column.data {
             Data::Bytes(texts) if !categories.are_numbers() => {
-                Ok(Some(texts.iter().map(|it| categories.place_of_text(it)).collect()))
+                let place = |text: &Bytes| {
+                    categories.place_of_text(text).ok_or_else(|| refuse(&String::from_utf8_lossy(text)))
+                };
+                texts.iter().map(place).collect::<Result<_, _>>().map(Some)
             }
-            Data::Bytes(_) => {
-                let name = &self.columns[at];
-                Err(Error::invalid(format!(
-                    "column `{name}` holds texts, its categories are numbers: send those"
-                )))
-            }
+            Data::Bytes(_) => Err(Error::invalid(format!(
+                "column `{name}` holds texts, its categories are numbers: send those"
+            ))),
             numbers if named && categories.are_numbers() => {
-                let values = numbers.to_f64();
-                Ok(values.map(|it| it.into_iter().map(|it| categories.place_of_number(it)).collect()))
+                let place =
+                    |number| categories.place_of_number(number).ok_or_else(|| refuse(&number.to_string()));
+                numbers.to_f64().map(|it| it.into_iter().map(place).collect()).transpose()
             }
             numbers => Ok(numbers.to_f64()),
         }
@@ -494,6 +504,53 @@ mod tests {
             bind(vec![Tensor::new("x", [1, 2], halves)]).unwrap()[0].data,
             Data::Fp64(vec![1.0, -3.0].into())
         );
+    }
+
+    #[test]
+    fn categories_are_called_by_name_and_are_numbers_in_a_matrix() {
+        let list = Categories::texts("noyes".into(), vec![2, 5]).unwrap();
+        let sizes = Categories::numbers([10.0, 20.0].into_iter()).unwrap();
+        let signature = |list: Categories| Signature {
+            inputs: vec![TensorSpec::new("x", DataType::Fp64, [-1, 3])],
+            columns: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            categories: vec![(1, list), (2, sizes.clone())],
+            ..Signature::default()
+        };
+        let ask = |signature: &Signature, inputs: Vec<Tensor>| {
+            let bound = signature.bind(&mut InferRequest { inputs, ..InferRequest::default() });
+            bound.map(|it| it[0].data.to_f64().unwrap()).map_err(|it| it.message)
+        };
+        let texts = |name: &str, texts: [&str; 2]| {
+            Tensor::strings(name, vec![2], texts.map(|it| Bytes::copy_from_slice(it.as_bytes())).to_vec())
+        };
+        let open = signature(list.clone());
+        let row = |b: Tensor, c: [f64; 2]| {
+            vec![Tensor::fp64("c", vec![2], c.to_vec()), b, Tensor::fp64("a", vec![2], vec![0.5, 1.5])]
+        };
+        let met = ask(&open, row(texts("b", ["yes", "no"]), [20.0, 10.0])).unwrap();
+        assert_eq!(met, [0.5, 1.0, 1.0, 1.5, 0.0, 0.0]);
+        let met = ask(&open, row(texts("b", ["Yes", ""]), [20.0, 15.0])).unwrap();
+        assert!(met[1].is_nan() && met[4].is_nan() && met[5].is_nan() && met[2] == 1.0);
+        // Numbers of a column whose categories are texts are their places, as all are in a matrix.
+        let met = ask(&open, row(Tensor::fp64("b", vec![2], vec![1.0, 0.0]), [10.0, 10.0])).unwrap();
+        assert_eq!(met, [0.5, 1.0, 0.0, 1.5, 0.0, 0.0]);
+        let matrix = Tensor::fp64("", vec![1, 3], vec![7.0, 1.0, 1.0]);
+        assert_eq!(ask(&open, vec![matrix]).unwrap(), [7.0, 1.0, 1.0]);
+        let mixed = row(texts("", ["no", "yes"]), [1.0, 0.0])
+            .into_iter()
+            .map(|it| Tensor { name: String::new(), ..it });
+        let mixed: Vec<_> = mixed.collect();
+        let in_order = vec![mixed[2].clone(), mixed[1].clone(), mixed[0].clone()];
+        assert_eq!(ask(&open, in_order).unwrap(), [0.5, 0.0, 1.0, 1.5, 1.0, 0.0]);
+        let closed = signature(list.closed());
+        assert_eq!(
+            ask(&closed, row(texts("b", ["Yes", "no"]), [20.0, 10.0])).unwrap_err(),
+            "column `b` holds `Yes`, which is none of its 2 categories; send one of them, or null or an empty text where the \
+             value is missing"
+        );
+        assert_eq!(ask(&closed, row(texts("b", ["no", ""]), [20.0, 10.0])).unwrap()[..3], [0.5, 0.0, 1.0]);
+        let wrong = vec![texts("a", ["no", ""]), texts("b", ["no", ""]), texts("c", ["10", ""])];
+        assert!(ask(&open, wrong).unwrap_err().contains("`a` has datatype BYTES"));
     }
 
     #[test]

@@ -43,7 +43,12 @@ impl<T: Copy + Default> Lines<T> {
     }
 
     /// Returns it, so many numbers at a time.
-    pub(super) fn of<const LANES: usize>(&mut self) -> &mut [[T; LANES]] {
+    pub(super) fn of<const LANES: usize>(&self) -> &[[T; LANES]] {
+        self.memory[self.start..].as_chunks().0
+    }
+
+    /// Returns it to be written.
+    pub(super) fn of_mut<const LANES: usize>(&mut self) -> &mut [[T; LANES]] {
         self.memory[self.start..].as_chunks_mut().0
     }
 }

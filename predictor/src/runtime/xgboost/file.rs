@@ -265,7 +265,7 @@ impl Parts {
             source.begin_array()?;
             let mut column = 0;
             while source.next_element()? {
-                if let Some(categories) = categories(source, column)? {
+                if let Some(categories) = categories(source)? {
                     self.categories.push((column, categories));
                 }
                 column += 1;
@@ -290,7 +290,6 @@ impl Parts {
             let named = self.named;
             return Err(Fault::malformed(format!("`feature_names` names {named} of {features} features")));
         }
-        self.categories.retain(|it| it.0 < self.columns.len());
         let scorer = match self.booster.as_deref() {
             Some("gbtree" | "dart") => {
                 if self.forest.features() > features {
@@ -313,6 +312,9 @@ impl Parts {
         };
         let number = |at: usize| self.version.get(at).and_then(|&it| u32::try_from(it).ok()).unwrap_or(0);
         let version = (number(0), number(1));
+        // Until 3.2 texts that are not ASCII are cut off in the file, which counts their characters where it means bytes.
+        let is_whole = |it: &Categories| version > (3, 2) || it.are_ascii();
+        self.categories.retain(|(column, it)| *column < self.columns.len() && is_whole(it));
         let objective =
             self.objective.ok_or_else(|| Fault::malformed("`objective` is missing or has no `name`"))?;
         // Said before anything else is found wrong: a new objective may come with parts that make no sense here.
@@ -341,9 +343,9 @@ impl Parts {
     }
 }
 
-/// Reads the categories of a column: UTF-8 and where each text begins, or numbers. `None` where there are none, or numbers of
-/// more than 32 bits, which are then known by their places alone.
-fn categories<'a>(source: &mut impl Source<'a>, column: usize) -> Result<Option<Categories>, Fault> {
+/// Reads the categories of a column: UTF-8 and where each text begins, or numbers. `None` where there are none, or what makes no
+/// texts, or numbers of more than 32 bits: those are then known by their places alone.
+fn categories<'a>(source: &mut impl Source<'a>) -> Result<Option<Categories>, Fault> {
     let (mut starts, mut values) = (Vec::new(), Some(Vec::new()));
     source.begin_object()?;
     while let Some(key) = source.next_key()? {
@@ -370,11 +372,7 @@ fn categories<'a>(source: &mut impl Source<'a>, column: usize) -> Result<Option<
         let parts = bytes.collect::<Option<_>>().zip(ends.collect::<Option<_>>());
         parts.filter(|_| starts[0] == 0).and_then(|(bytes, ends)| Categories::texts(bytes, ends))
     };
-    read.map(Some).ok_or_else(|| {
-        Fault::malformed(format!(
-            "`offsets` and `values` of the categories of feature {column} do not make texts"
-        ))
-    })
+    Ok(read.map(Categories::closed))
 }
 
 /// Reads an object for its `name`.

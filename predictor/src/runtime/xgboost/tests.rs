@@ -559,3 +559,31 @@ fn registers_of_every_width_fold_trees_alike() {
     }
     assert!(trees > 50, "{trees}");
 }
+
+#[test]
+fn names_of_categories_are_read_unless_they_were_cut_off() {
+    let names = |version: &str, cats: &str| {
+        let text = stump().replace("[1, 0, 2]", version).replace(
+            r#""tree_info": [0]"#,
+            &format!(r#""tree_info": [0], "cats": {{"enc": [{cats}], "sorted_idx": [0]}}"#),
+        );
+        let named = text.replace(r#""objective":"#, r#""feature_names": ["a"], "objective":"#);
+        let model = load(named.as_bytes());
+        model.signature.categories.iter().flat_map(|it| it.1.names()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = r#"{"offsets": [0, 2, 3], "values": [97, 98, 99]}"#;
+    assert_eq!(names("[3, 2, 0]", plain), ["ab", "c"]);
+    let other = r#"{"offsets": [0, 2, 3], "values": [-61, -74, 99]}"#;
+    assert!(names("[3, 2, 0]", other).is_empty());
+    assert_eq!(names("[3, 3, 0]", other), ["ö", "c"]);
+    for none in [
+        r#"{"offsets": [], "values": []}"#,
+        r#"{"offsets": [0, 3], "values": [97]}"#,
+        r#"{"offsets": [1, 1], "values": [97]}"#,
+        r#"{"offsets": [0, 1], "values": [300]}"#,
+        r#"{"type": 15, "values": [5000000000]}"#,
+        r#"{"type": 15, "values": [10, 20]}"#,
+    ] {
+        assert!(names("[3, 2, 0]", none).is_empty(), "{none}");
+    }
+}

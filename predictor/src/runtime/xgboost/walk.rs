@@ -501,12 +501,12 @@ impl<const SETS: u8> SimdOp for Groups<'_, SETS> {
         // Whoever looks at a group's cells as many sees those of the next too, and at last what is put here behind them.
         let groups = groups.min(most.div_ceil(ABREAST));
         let mut cells = Lines::new((length * groups + NARROW) * ABREAST);
-        let cells = &mut cells.of()[..length * groups + NARROW];
+        let cells = &mut cells.of_mut()[..length * groups + NARROW];
         let mut numbers = Lines::new(groups * (outputs + 1) * ABREAST);
-        let (leaves, sums) = numbers.of().split_at_mut(groups);
+        let (leaves, sums) = numbers.of_mut().split_at_mut(groups);
         let foldable = forest.is_foldable::<SETS>();
         let mut room = Lines::new(if foldable { forest.room * ABREAST } else { 0 });
-        let room = room.of();
+        let room = room.of_mut();
         let blocks = rows.chunks((groups * ABREAST).saturating_mul(width));
         for (rows, margins) in blocks.zip(margins.chunks_mut(groups * ABREAST * outputs)) {
             for (rows, cells) in rows.chunks(ABREAST * width).zip(cells.chunks_exact_mut(length)) {

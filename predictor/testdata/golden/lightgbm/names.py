@@ -10,7 +10,7 @@ from frames import asked, framed, table
 
 
 def main(out):
-    frame, label = table()
+    frame, label = table(cities=["Bonn", "K\u00f6ln", "Ulm", "S\u00e3o Paulo", "a \"b\"", "Zug"])
     rows = asked(frame)
     truths = frame.assign(one=(frame["one"] == "yes").astype("category"))
     true_rows = [dict(row, one=row["one"] == "yes") for row in rows]
