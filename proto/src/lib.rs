@@ -3,6 +3,7 @@
 //! This crate never awaits, reads no file, opens no socket and logs nothing: bytes in, typed values or an [`Error`] out.
 
 pub mod batch;
+mod categories;
 pub mod document;
 mod element;
 pub mod error;
@@ -22,6 +23,7 @@ pub mod tensor;
 pub mod v1;
 pub mod v2;
 
+pub use categories::Categories;
 pub use error::{Code, Error, Origin};
 pub use face::{Face, Payload};
 pub use form::{Form, Layout, Method};

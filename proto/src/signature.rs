@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Buffer, Data, DataType, Error, InferRequest, Tensor};
+use crate::{Buffer, Categories, Data, DataType, Error, InferRequest, Tensor};
 
 /// One input or output of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,9 @@ pub struct Signature {
     pub default_outputs: usize,
     /// The names of the columns of a tabular model's one matrix, when the file tells them: rows may then come as objects.
     pub columns: Vec<String>,
+    /// The categories of those columns that have named ones, by ascending place. In a matrix of numbers they are their places;
+    /// where columns come by name, or rows hold texts, they are called by their names.
+    pub categories: Vec<(usize, Categories)>,
     /// The inputs are the columns of a table: rows may come as objects or as lists of mixed values, columns in any shape of
     /// one value a row, and a matrix is taken apart. Each is of the shape `[-1]`, or `[-1, 1]`.
     pub table: bool,
@@ -142,9 +145,10 @@ impl Signature {
         }
         if let [spec] = self.inputs.as_slice() {
             let tensor = match <[Tensor; 1]>::try_from(given) {
+                Ok([tensor]) if self.is_matrix_of_names(&tensor) => self.stack(&apart(&tensor)?)?,
                 Ok([tensor]) if self.columns.len() != 1 || tensor.name != self.columns[0] => tensor,
-                Ok([column]) => stack(&self.columns, &[column])?,
-                Err(columns) if !self.columns.is_empty() => stack(&self.columns, &columns)?,
+                Ok([column]) => self.stack(&[column])?,
+                Err(columns) if !self.columns.is_empty() => self.stack(&columns)?,
                 Err(given) => {
                     return Err(text_in_row(&given).unwrap_or_else(|| wrong_inputs(&self.inputs, &given)));
                 }
@@ -181,6 +185,76 @@ impl Signature {
         }
         tensor.data = cast(&spec.name, tensor.data, spec.datatype)?;
         Ok(tensor)
+    }
+
+    /// Returns whether rows are lists of texts where some column's categories are called by name.
+    fn is_matrix_of_names(&self, tensor: &Tensor) -> bool {
+        !self.categories.is_empty()
+            && matches!(tensor.data, Data::Bytes(_))
+            && tensor.shape.len() == 2
+            && tensor.shape[1] == self.columns.len()
+    }
+
+    /// Makes the `[rows, columns]` matrix of a tabular model out of a tensor a column.
+    fn stack(&self, given: &[Tensor]) -> Result<Tensor, Error> {
+        // A shape may claim any number of rows as long as one of its other sizes is nought: what is there is what counts.
+        let rows = given.first().map_or(0, |it| it.data.len());
+        // Lists of mixed values have no names, and are in order.
+        let in_order = !self.categories.is_empty()
+            && given.len() == self.columns.len()
+            && given.iter().all(|it| it.name.is_empty() && it.rows() == rows && it.data.len() == rows);
+        let named = |name: &String| column(name, rows, &self.columns, given);
+        // All are there before the matrix is made: few columns sent must not become a matrix of many.
+        let found: Vec<&Tensor> = if in_order {
+            given.iter().collect()
+        } else {
+            self.columns.iter().map(named).collect::<Result<_, _>>()?
+        };
+        let mut matrix = vec![0.0; rows * found.len()];
+        for (at, column) in found.iter().enumerate() {
+            let values = self.places(at, column, !in_order)?;
+            let values =
+                values.ok_or_else(|| not_numbers(&self.columns[at], column.datatype(), DataType::Fp64))?;
+            for (row, value) in values.into_iter().enumerate() {
+                matrix[row * found.len() + at] = value;
+            }
+        }
+        Ok(Tensor::fp64("", vec![rows, found.len()], matrix))
+    }
+
+    /// Returns a column as numbers: categories by their places. Numbers are names of categories only where the column has its
+    /// own. `None` where there are texts and the column has no categories.
+    fn places(&self, at: usize, column: &Tensor, named: bool) -> Result<Option<Vec<f64>>, Error> {
+        let found = self.categories.binary_search_by_key(&at, |it| it.0);
+        let Some((_, categories)) = found.ok().and_then(|it| self.categories.get(it)) else {
+            return Ok(column.data.to_f64());
+        };
+        let name = &self.columns[at];
+        let refuse = |met: &str| {
+            let met: String = met.chars().take(40).collect();
+            Error::invalid(format!(
+                "column `{name}` holds `{met}`, which is none of its {} categories; send one of them, or null or an empty text where \
+                 the value is missing",
+                categories.len()
+            ))
+        };
+        match &column.data {
+            Data::Bytes(texts) if !categories.are_numbers() => {
+                let place = |text: &Bytes| {
+                    categories.place_of_text(text).ok_or_else(|| refuse(&String::from_utf8_lossy(text)))
+                };
+                texts.iter().map(place).collect::<Result<_, _>>().map(Some)
+            }
+            Data::Bytes(_) => Err(Error::invalid(format!(
+                "column `{name}` holds texts, its categories are numbers: send those"
+            ))),
+            numbers if named && categories.are_numbers() => {
+                let place =
+                    |number| categories.place_of_number(number).ok_or_else(|| refuse(&number.to_string()));
+                numbers.to_f64().map(|it| it.into_iter().map(place).collect()).transpose()
+            }
+            numbers => Ok(numbers.to_f64()),
+        }
     }
 
     /// Fits tensors to the columns of a table: by name, or in order where they have none; a matrix is taken apart.
@@ -290,24 +364,6 @@ fn names(given: &[Tensor]) -> String {
         1..=SHOWN => names.join(", "),
         more => format!("{} and {} more", names.join(", "), more - SHOWN),
     }
-}
-
-/// Makes the `[rows, columns]` matrix of a tabular model out of a tensor a column.
-fn stack(columns: &[String], given: &[Tensor]) -> Result<Tensor, Error> {
-    // A shape may claim any number of rows as long as one of its other sizes is nought: what is there is what counts.
-    let rows = given.first().map_or(0, |it| it.data.len());
-    let found = columns.iter().map(|name| column(name, rows, columns, given));
-    // All are there before the matrix is made: few columns sent must not become a matrix of many.
-    let found = found.collect::<Result<Vec<_>, _>>()?;
-    let mut matrix = vec![0.0; rows * found.len()];
-    for (at, column) in found.iter().enumerate() {
-        let values = column.data.to_f64();
-        let values = values.ok_or_else(|| not_numbers(&column.name, column.datatype(), DataType::Fp64))?;
-        for (row, value) in values.into_iter().enumerate() {
-            matrix[row * found.len() + at] = value;
-        }
-    }
-    Ok(Tensor::fp64("", vec![rows, found.len()], matrix))
 }
 
 /// Finds the column of that name, which has a value in each row.
@@ -448,6 +504,53 @@ mod tests {
             bind(vec![Tensor::new("x", [1, 2], halves)]).unwrap()[0].data,
             Data::Fp64(vec![1.0, -3.0].into())
         );
+    }
+
+    #[test]
+    fn categories_are_called_by_name_and_are_numbers_in_a_matrix() {
+        let list = Categories::texts("noyes".into(), vec![2, 5]).unwrap();
+        let sizes = Categories::numbers([10.0, 20.0].into_iter()).unwrap();
+        let signature = |list: Categories| Signature {
+            inputs: vec![TensorSpec::new("x", DataType::Fp64, [-1, 3])],
+            columns: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            categories: vec![(1, list), (2, sizes.clone())],
+            ..Signature::default()
+        };
+        let ask = |signature: &Signature, inputs: Vec<Tensor>| {
+            let bound = signature.bind(&mut InferRequest { inputs, ..InferRequest::default() });
+            bound.map(|it| it[0].data.to_f64().unwrap()).map_err(|it| it.message)
+        };
+        let texts = |name: &str, texts: [&str; 2]| {
+            Tensor::strings(name, vec![2], texts.map(|it| Bytes::copy_from_slice(it.as_bytes())).to_vec())
+        };
+        let open = signature(list.clone());
+        let row = |b: Tensor, c: [f64; 2]| {
+            vec![Tensor::fp64("c", vec![2], c.to_vec()), b, Tensor::fp64("a", vec![2], vec![0.5, 1.5])]
+        };
+        let met = ask(&open, row(texts("b", ["yes", "no"]), [20.0, 10.0])).unwrap();
+        assert_eq!(met, [0.5, 1.0, 1.0, 1.5, 0.0, 0.0]);
+        let met = ask(&open, row(texts("b", ["Yes", ""]), [20.0, 15.0])).unwrap();
+        assert!(met[1].is_nan() && met[4].is_nan() && met[5].is_nan() && met[2] == 1.0);
+        // Numbers of a column whose categories are texts are their places, as all are in a matrix.
+        let met = ask(&open, row(Tensor::fp64("b", vec![2], vec![1.0, 0.0]), [10.0, 10.0])).unwrap();
+        assert_eq!(met, [0.5, 1.0, 0.0, 1.5, 0.0, 0.0]);
+        let matrix = Tensor::fp64("", vec![1, 3], vec![7.0, 1.0, 1.0]);
+        assert_eq!(ask(&open, vec![matrix]).unwrap(), [7.0, 1.0, 1.0]);
+        let mixed = row(texts("", ["no", "yes"]), [1.0, 0.0])
+            .into_iter()
+            .map(|it| Tensor { name: String::new(), ..it });
+        let mixed: Vec<_> = mixed.collect();
+        let in_order = vec![mixed[2].clone(), mixed[1].clone(), mixed[0].clone()];
+        assert_eq!(ask(&open, in_order).unwrap(), [0.5, 0.0, 1.0, 1.5, 1.0, 0.0]);
+        let closed = signature(list.closed());
+        assert_eq!(
+            ask(&closed, row(texts("b", ["Yes", "no"]), [20.0, 10.0])).unwrap_err(),
+            "column `b` holds `Yes`, which is none of its 2 categories; send one of them, or null or an empty text where the \
+             value is missing"
+        );
+        assert_eq!(ask(&closed, row(texts("b", ["no", ""]), [20.0, 10.0])).unwrap()[..3], [0.5, 0.0, 1.0]);
+        let wrong = vec![texts("a", ["no", ""]), texts("b", ["no", ""]), texts("c", ["10", ""])];
+        assert!(ask(&open, wrong).unwrap_err().contains("`a` has datatype BYTES"));
     }
 
     #[test]

@@ -4,9 +4,13 @@
 use std::collections::HashMap;
 
 use weir_proto::json::{self, Reader};
-use weir_proto::{Error, Signature};
+use weir_proto::{Categories, Error, Signature};
 
 const COLUMNS: &str = "columns";
+/// Before the name of a column.
+const CATEGORIES: &str = "categories.";
+/// The most names of categories that are told: a client that wants to see more has the model's file.
+const MOST_NAMES: usize = 4096;
 const DEFAULT_OUTPUTS: &str = "default_outputs";
 /// The version that is told of, where a request named one or a label of one.
 pub(crate) const VERSION: &str = "version";
@@ -18,6 +22,16 @@ pub(crate) fn to_wire(signature: &Signature) -> HashMap<String, String> {
     let mut properties = HashMap::new();
     if !signature.columns.is_empty() {
         properties.insert(COLUMNS.to_owned(), list(&signature.columns));
+    }
+    for (column, categories) in
+        signature.categories.iter().filter(|it| (1..=MOST_NAMES).contains(&it.1.len()))
+    {
+        if let Some(name) = signature.columns.get(*column)
+            && !categories.are_numbers()
+        {
+            let names: Vec<_> = categories.names().map(str::to_owned).collect();
+            properties.insert(format!("{CATEGORIES}{name}"), list(&names));
+        }
     }
     if signature.default_outputs != 0 {
         properties.insert(DEFAULT_OUTPUTS.to_owned(), signature.default_outputs.to_string());
@@ -38,6 +52,17 @@ pub(crate) fn from_wire(
 ) -> Result<(), Error> {
     if let Some(text) = properties.get(COLUMNS) {
         signature.columns = read(text)?;
+    }
+    for (at, column) in signature.columns.iter().enumerate() {
+        let Some(text) = properties.get(&format!("{CATEGORIES}{column}")) else { continue };
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for name in read(text)? {
+            bytes.extend_from_slice(name.as_bytes());
+            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        // Whether others are refused is for the model to say, so they do not go further.
+        let categories = Categories::texts(bytes, ends).map(Categories::closed);
+        signature.categories.extend(categories.map(|it| (at, it)));
     }
     if let Some(text) = properties.get(DEFAULT_OUTPUTS) {
         signature.default_outputs = text
@@ -84,12 +109,19 @@ mod tests {
                 TensorSpec::new("p", DataType::Fp64, [-1, 2]).with_labels(labels),
             ],
             default_outputs: 1,
-            columns: vec!["c".to_owned()],
+            columns: vec!["c".to_owned(), "d".to_owned()],
+            categories: vec![(1, Categories::texts("xöy".into(), vec![3, 4]).unwrap().closed())],
             ..Signature::default()
         };
         let properties = to_wire(&signature);
-        assert_eq!(properties["columns"], r#"["c"]"#);
-        let mut bare = Signature { columns: Vec::new(), default_outputs: 0, ..signature.clone() };
+        assert_eq!(properties["columns"], r#"["c","d"]"#);
+        assert_eq!(properties["categories.d"], r#"["xö","y"]"#);
+        let mut bare = Signature {
+            columns: Vec::new(),
+            categories: Vec::new(),
+            default_outputs: 0,
+            ..signature.clone()
+        };
         bare.outputs[1].labels.clear();
         from_wire(&mut bare, &properties).unwrap();
         assert_eq!(bare, signature);

@@ -24,6 +24,35 @@ impl<R, F: FnOnce() -> R> SimdOp for Work<F> {
     }
 }
 
+/// Memory that begins where a line of the cache does: a register that lies across two lines takes twice the time to be loaded.
+pub(super) struct Lines<T> {
+    memory: Vec<T>,
+    start: usize,
+}
+
+/// The bytes of a line, and of the widest register.
+const LINE: usize = 64;
+
+impl<T: Copy + Default> Lines<T> {
+    /// Makes memory for so many numbers.
+    pub(super) fn new(count: usize) -> Self {
+        let spare = LINE / size_of::<T>();
+        let memory = vec![T::default(); count + spare];
+        let start = memory.as_ptr().align_offset(LINE).min(spare);
+        Self { memory, start }
+    }
+
+    /// Returns it, so many numbers at a time.
+    pub(super) fn of<const LANES: usize>(&self) -> &[[T; LANES]] {
+        self.memory[self.start..].as_chunks().0
+    }
+
+    /// Returns it to be written.
+    pub(super) fn of_mut<const LANES: usize>(&mut self) -> &mut [[T; LANES]] {
+        self.memory[self.start..].as_chunks_mut().0
+    }
+}
+
 /// What is added to a number below 2^51 to round it to an integer, which the low bits then hold.
 const ROUNDING: f64 = 6_755_399_441_055_744.0;
 /// The natural logarithm of 2: the high bits, of which a multiple is exact, and the rest.

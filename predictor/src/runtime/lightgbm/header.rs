@@ -1,5 +1,8 @@
 //! What a file says of the whole model, in either format, and the check that its trees fit.
 
+use weir_sdk::proto::Categories;
+use weir_sdk::proto::json::{JsonError, Kind, Reader};
+
 use super::forest::Forest;
 use super::objective;
 use super::{Booster, Fault};
@@ -21,6 +24,10 @@ pub(super) struct Header {
     pub(super) named: usize,
     /// Their names, unless they are too many.
     columns: Vec<String>,
+    /// The features that were trained by category.
+    pub(super) categorical: Vec<usize>,
+    /// The categories of the columns of a data frame that had any, in order; `None` where they are no texts and no numbers.
+    categories: Vec<Option<Categories>>,
 }
 
 impl Header {
@@ -39,6 +46,33 @@ impl Header {
         } else if !self.columns.is_empty() {
             self.columns = Vec::new();
         }
+    }
+
+    /// Reads `pandas_categorical`.
+    ///
+    /// # Errors
+    /// When it is not a list of lists.
+    pub(super) fn categories(&mut self, reader: &mut Reader<'_>) -> Result<(), JsonError> {
+        if reader.peek()? == Kind::Null {
+            return reader.null();
+        }
+        reader.begin_array()?;
+        while reader.next_element()? {
+            let categories = categories(reader)?;
+            self.categories.push(categories);
+        }
+        Ok(())
+    }
+
+    /// Returns the categories of each column that has any. The file does not say which columns those are: they are the categorical
+    /// ones, unless there are more or fewer of them, as where a data frame had ordered categories.
+    fn named_categories(&mut self) -> Vec<(usize, Categories)> {
+        let (columns, lists) = (&self.categorical, std::mem::take(&mut self.categories));
+        let fit = columns.len() == lists.len()
+            && columns.is_sorted_by(|a, b| a < b)
+            && columns.iter().all(|it| *it < self.columns.len());
+        let named = columns.iter().zip(lists).filter(|_| fit);
+        named.filter_map(|(&column, list)| list.map(|it| (column, it))).collect()
     }
 
     /// Refuses what a later version of LightGBM may mean otherwise. Files before `v2` are of other trees.
@@ -92,10 +126,40 @@ impl Header {
         forest.finish(iterations * outputs, outputs, features).map_err(|met| {
             Fault::malformed(format!("a tree looks at feature {met}, `max_feature_idx` is {last}"))
         })?;
+        let categories = self.named_categories();
         let columns = std::mem::take(&mut self.columns);
         let average = if self.average { Some(iterations as f64) } else { None };
-        Ok(Booster::new(forest, outputs, features, columns, rule, average, format))
+        let mut booster = Booster::new(forest, outputs, features, columns, rule, average, format);
+        booster.signature.categories = categories;
+        Ok(booster)
     }
+}
+
+/// Reads the categories of one column.
+fn categories(reader: &mut Reader<'_>) -> Result<Option<Categories>, JsonError> {
+    let (mut bytes, mut ends, mut numbers, mut others) = (Vec::new(), Vec::new(), Vec::new(), false);
+    reader.begin_array()?;
+    while reader.next_element()? {
+        match reader.peek()? {
+            Kind::String => {
+                bytes.extend_from_slice(reader.string()?.as_bytes());
+                ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+            }
+            Kind::Number => numbers.push(reader.number()?.as_f64()),
+            // As in Python.
+            Kind::Bool => numbers.push(f64::from(u8::from(reader.boolean()?))),
+            Kind::Null | Kind::Array | Kind::Object => {
+                others = true;
+                reader.skip()?;
+            }
+        }
+    }
+    Ok(match (ends.is_empty(), numbers.is_empty()) {
+        _ if others => None,
+        (_, true) => Categories::texts(bytes, ends),
+        (true, false) => Categories::numbers(numbers.into_iter()),
+        (false, false) => None,
+    })
 }
 
 fn missing(key: &str) -> Fault {

@@ -318,3 +318,30 @@ fn no_damage_makes_reading_or_walking_panic() {
     }
     assert!(accepted > 400, "{accepted} damaged files were accepted, which is too few to show much");
 }
+
+#[test]
+fn names_of_categories_belong_to_the_columns_that_were_trained_by_category() {
+    let text = std::fs::read_to_string(testdata().join("4.7.0/sets.txt")).unwrap();
+    let names = |columns: &str, lists: &str| {
+        let (head, _) = text.split_once("parameters:").unwrap();
+        let text = format!(
+            "{head}parameters:\n[categorical_feature: {columns}]\nend of parameters\n\npandas_categorical:{lists}\n"
+        );
+        read(text.as_bytes()).map(|model| {
+            let names =
+                |it: &(usize, weir_sdk::proto::Categories)| (it.0, it.1.names().map(str::to_owned).collect());
+            model.signature.categories.iter().map(names).collect::<Vec<(usize, Vec<String>)>>()
+        })
+    };
+    let pair = |at: usize, names: &[&str]| (at, names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+    let known = names("0,1", r#"[["a", "\u00f6"], ["c"]]"#).unwrap();
+    assert_eq!(known, [pair(0, &["a", "ö"]), pair(1, &["c"])]);
+    assert_eq!(names("0,1", r#"[["a", 1], ["c"]]"#).unwrap(), [pair(1, &["c"])]);
+    // Nobody knows which columns they are of.
+    for (columns, lists) in
+        [("0,1", r#"[["a"]]"#), ("", r#"[["a"]]"#), ("name:x", "[[]]"), ("99", "[[]]"), ("0", "null")]
+    {
+        assert!(names(columns, lists).unwrap().is_empty(), "{columns} {lists}");
+    }
+    assert!(names("0", "[1]").is_err() && names("0", "[[\"a\"]").is_err());
+}

@@ -1,6 +1,8 @@
 //! The text format: lines of `key=value`, first about the model, then about each tree; arrays are separated by spaces. They
 //! are read straight into the forest, no arrays in between.
 
+use weir_sdk::proto::json::Reader;
+
 use super::forest::{Forest, Missing, Set, Split, Test};
 use super::header::Header;
 use super::{Booster, Fault};
@@ -47,7 +49,25 @@ pub(super) fn read(bytes: &[u8], iterations: usize) -> Result<Booster, Fault> {
     {
         return Err(Fault::malformed(format!("`tree_sizes` is about {sizes} trees, the file has {trees}")));
     }
+    read_footer(lines, &mut header)?;
     header.finish(forest, "lightgbm_text")
+}
+
+/// Reads what stands behind the trees for the names of categories.
+fn read_footer(lines: Lines<'_>, header: &mut Header) -> Result<(), Fault> {
+    for line in lines {
+        if let Some(rest) = line.text.strip_prefix(b"[categorical_feature: ") {
+            let list = std::str::from_utf8(rest).unwrap_or_default().trim_end_matches(']');
+            // What is no list of numbers names columns, which were never found out to be any.
+            let columns = list.split(',').map(|it| it.trim().parse().ok()).collect::<Option<_>>();
+            header.categorical = columns.unwrap_or_default();
+        } else if let Some(json) = line.text.strip_prefix(b"pandas_categorical:") {
+            let mut reader = Reader::new(json);
+            let read = header.categories(&mut reader).and_then(|()| reader.finish());
+            read.map_err(|error| line.fault(&format!("`pandas_categorical`: {error}")))?;
+        }
+    }
+    Ok(())
 }
 
 /// The least bytes that a leaf, a word of a set and a term of a linear leaf take in a file: no line may claim more room.

@@ -75,13 +75,17 @@ impl Columns {
         (self.near, self.far) = Default::default();
         self.list.shrink_to_fit();
         (self.limit, self.words) = (limit, words);
+        // In the order of the features, so that rows are read from their first number to their last.
+        let mut order: Vec<_> = (0..self.list.len()).collect();
+        order.sort_unstable_by_key(|&at| self.list[at].key());
+        let mut places = vec![0; order.len()];
         let mut next = 0;
-        let place = |column: &Column| {
-            let place = next;
-            next += if column.category { 1 + words as u32 } else { 1 };
-            place
-        };
-        self.list.iter().map(place).collect()
+        for &at in &order {
+            places[at] = next;
+            next += if self.list[at].category { 1 + words as u32 } else { 1 };
+        }
+        self.list = order.into_iter().map(|at| self.list[at]).collect();
+        places
     }
 
     /// Returns how many cells a row has.
@@ -98,11 +102,19 @@ impl Columns {
         // without a wait.
         let step = |column: &Column| if column.category { 1 + self.words } else { 1 };
         let mut at = 0;
-        for column in &self.list {
-            for (cell, row) in cells[at].iter_mut().zip(rows.chunks_exact(width)) {
-                *cell = row[column.feature as usize].to_bits().cast_signed();
+        if self.words == 0 {
+            for (lane, row) in rows.chunks_exact(width).enumerate().take(ROWS) {
+                for (cell, column) in cells.iter_mut().zip(&self.list) {
+                    cell[lane] = row[column.feature as usize].to_bits().cast_signed();
+                }
             }
-            at += step(column);
+        } else {
+            for column in &self.list {
+                for (cell, row) in cells[at].iter_mut().zip(rows.chunks_exact(width)) {
+                    *cell = row[column.feature as usize].to_bits().cast_signed();
+                }
+                at += step(column);
+            }
         }
         at = 0;
         for column in &self.list {

@@ -2,6 +2,8 @@
 //!
 //! The layout is XGBoost's `doc/model.schema`; files from 1.0 on are read, and what predicting does not need is skipped.
 
+use weir_sdk::proto::Categories;
+
 use super::Fault;
 use super::Scorer;
 use super::forest::Arrays;
@@ -29,6 +31,8 @@ pub(super) struct File {
     pub(super) version: (u32, u32),
     /// The features' names, or none.
     pub(super) columns: Vec<String>,
+    /// The names of categories, of those columns that have any.
+    pub(super) categories: Vec<(usize, Categories)>,
     pub(super) rounds: Rounds,
     /// The round, counted from zero, that early stopping found to be the best.
     pub(super) best_iteration: Option<usize>,
@@ -63,6 +67,7 @@ pub(super) struct Parts {
     pub(super) base_scores: Vec<f32>,
     pub(super) scores_are_margins: bool,
     columns: Vec<String>,
+    categories: Vec<(usize, Categories)>,
     /// How many features have names.
     named: usize,
     pub(super) booster: Option<String>,
@@ -241,8 +246,29 @@ impl Parts {
                 "weight_drop" => self.tree_weights = source.floats()?,
                 "weights" => self.linear_weights = source.floats()?,
                 "iteration_indptr" => self.round_starts = source.integers()?,
+                "cats" => self.categories(source)?,
                 "gbtree_model_param" => self.parallel(source)?,
                 _ => source.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the names of categories, which are there since 3.1 when the model was trained on a data frame.
+    fn categories<'a>(&mut self, source: &mut impl Source<'a>) -> Result<(), Fault> {
+        source.begin_object()?;
+        while let Some(key) = source.next_key()? {
+            if &*key != "enc" {
+                source.skip()?;
+                continue;
+            }
+            source.begin_array()?;
+            let mut column = 0;
+            while source.next_element()? {
+                if let Some(categories) = categories(source)? {
+                    self.categories.push((column, categories));
+                }
+                column += 1;
             }
         }
         Ok(())
@@ -286,6 +312,9 @@ impl Parts {
         };
         let number = |at: usize| self.version.get(at).and_then(|&it| u32::try_from(it).ok()).unwrap_or(0);
         let version = (number(0), number(1));
+        // Until 3.2 texts that are not ASCII are cut off in the file, which counts their characters where it means bytes.
+        let is_whole = |it: &Categories| version > (3, 2) || it.are_ascii();
+        self.categories.retain(|(column, it)| *column < self.columns.len() && is_whole(it));
         let objective =
             self.objective.ok_or_else(|| Fault::malformed("`objective` is missing or has no `name`"))?;
         // Said before anything else is found wrong: a new objective may come with parts that make no sense here.
@@ -307,10 +336,43 @@ impl Parts {
             objective,
             version,
             columns: self.columns,
+            categories: self.categories,
             rounds: Rounds { starts: self.round_starts, trees },
             best_iteration: self.best_iteration,
         })
     }
+}
+
+/// Reads the categories of a column: UTF-8 and where each text begins, or numbers. `None` where there are none, or what makes no
+/// texts, or numbers of more than 32 bits: those are then known by their places alone.
+fn categories<'a>(source: &mut impl Source<'a>) -> Result<Option<Categories>, Fault> {
+    let (mut starts, mut values) = (Vec::new(), Some(Vec::new()));
+    source.begin_object()?;
+    while let Some(key) = source.next_key()? {
+        match &*key {
+            "offsets" => starts = source.integers()?,
+            "values" => {
+                let mut ahead = source.clone();
+                values = source.integers().ok();
+                if values.is_none() {
+                    ahead.skip()?;
+                    *source = ahead;
+                }
+            }
+            _ => source.skip()?,
+        }
+    }
+    let Some(values) = values.filter(|it| !it.is_empty()) else { return Ok(None) };
+    let read = if starts.is_empty() {
+        Categories::numbers(values.into_iter().map(f64::from))
+    } else {
+        // Files have the bytes of texts as numbers with a sign.
+        let bytes = values.into_iter().map(|it| i8::try_from(it).map(i8::cast_unsigned).ok());
+        let ends = starts.iter().skip(1).map(|&it| u32::try_from(it).ok());
+        let parts = bytes.collect::<Option<_>>().zip(ends.collect::<Option<_>>());
+        parts.filter(|_| starts[0] == 0).and_then(|(bytes, ends)| Categories::texts(bytes, ends))
+    };
+    Ok(read.map(Categories::closed))
 }
 
 /// Reads an object for its `name`.

@@ -2,6 +2,7 @@
 
 use super::Fault;
 use super::columns::{Column, key};
+use super::fold;
 use super::walk::{CATEGORICAL, EXITS, Forest, MAX_WORDS, NOWHERE, Node, Shape, Test, Tree};
 
 /// The most that a feature's number can be.
@@ -114,6 +115,7 @@ impl Forest {
         } else {
             self.push_linked(arrays, &order, tree)?
         };
+        self.room = self.room.max(fold::room(shape));
         self.trees.push(Tree { shape, output: 0, weight: 1.0 });
         Ok(())
     }
@@ -175,7 +177,9 @@ impl Forest {
             self.tests.extend((at == 1).then_some(NOWHERE).into_iter().chain([test]));
         }
         self.exits.extend_from_slice(&nodes[EXITS..]);
-        Ok(Shape::Linked { root, nodes: count, top, exits })
+        let steps = index(self.steps.len())?;
+        self.steps.extend(fold::steps(&self.nodes[root as usize..], root as usize));
+        Ok(Shape::Linked { root, nodes: count, top, exits, steps })
     }
 
     /// Ends the planting: what tests look at gets its place.
@@ -183,9 +187,6 @@ impl Forest {
         let scale = self.sets.settle();
         let words = self.sets.words();
         let places = self.columns.settle(self.sets.limit(), if words > MAX_WORDS { 0 } else { words });
-        if self.sets.is_empty() {
-            return;
-        }
         let tests = self.tests.iter_mut().chain(self.nodes.iter_mut().map(|it| &mut it.test));
         for Test { cell, threshold } in tests {
             let categorical = *cell & CATEGORICAL;

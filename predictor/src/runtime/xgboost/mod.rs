@@ -7,6 +7,7 @@
 
 mod columns;
 mod file;
+mod fold;
 mod forest;
 mod legacy;
 mod linear;
@@ -126,7 +127,17 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Booster, Fault> {
 
 impl Booster {
     fn new(file: file::File, platform: &str) -> Result<Self, Fault> {
-        let file::File { scorer, outputs, features, base_scores, objective, version, columns, .. } = file;
+        let file::File {
+            scorer,
+            outputs,
+            features,
+            base_scores,
+            objective,
+            version,
+            columns,
+            categories,
+            ..
+        } = file;
         let rule = objective::find(&objective, version)?;
         let link = if file.scores_are_margins { objective::Link::Identity } else { rule.link };
         let base: Vec<f32> = base_scores.iter().map(|&score| link.margin(score)).collect();
@@ -170,6 +181,7 @@ impl Booster {
             ],
             default_outputs: 1,
             columns,
+            categories,
             ..Signature::default()
         };
         let (rounds, best_iteration) = (file.rounds, file.best_iteration);
@@ -225,7 +237,7 @@ impl Booster {
     /// # Errors
     /// The row and the column of an infinite value, which XGBoost refuses.
     pub fn answer(&self, rows: &[f32], margin: bool) -> Result<Vec<f32>, (usize, usize)> {
-        if let Some(at) = rows.iter().position(|value| value.is_infinite()) {
+        if let Some(at) = first_infinite(rows) {
             return Err((at / self.features, at % self.features));
         }
         let margins = self.margins(rows);
@@ -256,6 +268,15 @@ impl Booster {
     }
 }
 
+/// Returns where the first infinite value is, many being looked at together.
+fn first_infinite(values: &[f32]) -> Option<usize> {
+    const TOGETHER: usize = 64;
+    let any = |values: &[f32]| values.iter().fold(false, |any, it| any | it.is_infinite());
+    let chunk = values.chunks(TOGETHER).position(any)?;
+    let start = chunk * TOGETHER;
+    values[start..].iter().position(|it| it.is_infinite()).map(|at| start + at)
+}
+
 impl Model for Booster {
     fn signature(&self) -> &Signature {
         &self.signature
@@ -266,7 +287,7 @@ impl Model for Booster {
             return Err(Error::invalid("the model takes one tensor of datatype FP32"));
         };
         // XGBoost refuses them as well. NaN is fine: it means that the value is missing.
-        if let Some(at) = rows.iter().position(|value| value.is_infinite()) {
+        if let Some(at) = first_infinite(rows) {
             let (row, column) = (at / self.features, at % self.features);
             return Err(Error::invalid(format!(
                 "input `input-0` holds an infinite value, or one too large for FP32, in row {row}, column {column}; \

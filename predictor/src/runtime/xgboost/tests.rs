@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use weir_sdk::proto::json::Reader;
 
+use super::columns::ABREAST;
+
 use super::*;
 
 fn testdata() -> PathBuf {
@@ -502,4 +504,86 @@ fn a_booster_out_of_a_pickle_can_stop_at_its_best_round() {
     assert_eq!(answers(&old), answers(&binary));
     assert!(from_bytes(&old[..binary.len()]).is_err());
     assert!(from_bytes(&old[..old.len() - 1]).is_err());
+}
+
+/// Folds every tree that is small enough for the rows, with these registers.
+fn folded(model: &Booster, rows: &[f32], isa: impl rten_simd::Isa) -> Vec<Vec<u32>> {
+    let Scorer::Forest(forest) = &model.scorer else { panic!() };
+    let (length, groups) = (forest.columns.cells(), rows.len() / model.features / ABREAST);
+    let mut cells = vec![[0; ABREAST]; length * groups + columns::NARROW];
+    for (rows, cells) in rows.chunks_exact(ABREAST * model.features).zip(cells.chunks_exact_mut(length)) {
+        forest.columns.fill(rows, model.features, cells);
+    }
+    let mut room = vec![[0.0; ABREAST]; forest.room];
+    let fold = |tree| {
+        let mut leaves = vec![[0.0; ABREAST]; groups];
+        let (cells, room, leaves_of) = (&cells[..], &mut room[..], &mut leaves[..]);
+        let fold = fold::Fold::<{ walk::BITS }> { forest, tree, cells, length, room, leaves: leaves_of };
+        rten_simd::SimdOp::eval(fold, isa);
+        bits(leaves.as_flattened())
+    };
+    let is_folded = |tree: &&walk::Tree| fold::levels(tree.shape, 16) != fold::Levels::None;
+    forest.trees.iter().filter(is_folded).map(fold).collect()
+}
+
+#[test]
+fn registers_of_every_width_fold_trees_alike() {
+    let mut trees = 0;
+    for folder in ["1.7.6", "3.2.0"] {
+        for entry in std::fs::read_dir(testdata().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|it| it != "json" && it != "ubj") {
+                continue;
+            }
+            let model = load(&std::fs::read(&path).unwrap());
+            let Scorer::Forest(forest) = &model.scorer else { continue };
+            if forest.sets.words() > walk::MAX_WORDS || (!forest.sets.is_empty() && forest.sets.words() == 0)
+            {
+                continue;
+            }
+            let rows: Vec<f32> = (0..7 * ABREAST * model.features)
+                .map(|at| if at % 11 == 0 { f32::NAN } else { (at * 7919 % 1000) as f32 / 125.0 - 4.0 })
+                .collect();
+            let narrow = folded(&model, &rows, rten_simd::isa::GenericIsa::new());
+            trees += narrow.len();
+            #[cfg(target_arch = "x86_64")]
+            {
+                use rten_simd::isa::{Avx2Isa, Avx512Isa};
+                let wider = Avx2Isa::new().map(|isa| folded(&model, &rows, isa));
+                let widest = Avx512Isa::new().map(|isa| folded(&model, &rows, isa));
+                for wide in [wider, widest].into_iter().flatten() {
+                    assert_eq!(wide, narrow, "{}", path.display());
+                }
+            }
+        }
+    }
+    assert!(trees > 50, "{trees}");
+}
+
+#[test]
+fn names_of_categories_are_read_unless_they_were_cut_off() {
+    let names = |version: &str, cats: &str| {
+        let text = stump().replace("[1, 0, 2]", version).replace(
+            r#""tree_info": [0]"#,
+            &format!(r#""tree_info": [0], "cats": {{"enc": [{cats}], "sorted_idx": [0]}}"#),
+        );
+        let named = text.replace(r#""objective":"#, r#""feature_names": ["a"], "objective":"#);
+        let model = load(named.as_bytes());
+        model.signature.categories.iter().flat_map(|it| it.1.names()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = r#"{"offsets": [0, 2, 3], "values": [97, 98, 99]}"#;
+    assert_eq!(names("[3, 2, 0]", plain), ["ab", "c"]);
+    let other = r#"{"offsets": [0, 2, 3], "values": [-61, -74, 99]}"#;
+    assert!(names("[3, 2, 0]", other).is_empty());
+    assert_eq!(names("[3, 3, 0]", other), ["ö", "c"]);
+    for none in [
+        r#"{"offsets": [], "values": []}"#,
+        r#"{"offsets": [0, 3], "values": [97]}"#,
+        r#"{"offsets": [1, 1], "values": [97]}"#,
+        r#"{"offsets": [0, 1], "values": [300]}"#,
+        r#"{"type": 15, "values": [5000000000]}"#,
+        r#"{"type": 15, "values": [10, 20]}"#,
+    ] {
+        assert!(names("[3, 2, 0]", none).is_empty(), "{none}");
+    }
 }

@@ -5,13 +5,13 @@
 //! or not, and the answers are folded from below into the places where the rows come out. That is less work than to follow each row
 //! as long as a level has less than about sixteen tests, and wide registers do it well. From there on each row walks by itself.
 
-use std::ops::Range;
-
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 
 use super::columns::{ABREAST, Columns, Lanes, NARROW};
+use super::fold::{self, Fold, Levels, Step};
 use super::sets::Sets;
+use crate::runtime::wide::Lines;
 
 /// The bit of [`Test::cell`] that makes the test one of membership in a set of categories.
 pub(super) const CATEGORICAL: u32 = 1 << 31;
@@ -21,52 +21,53 @@ pub(super) const NOWHERE: Test = Test { cell: 0, threshold: i32::MAX };
 pub(super) const LEVELS: u32 = 4;
 /// Places where rows come out of them.
 pub(super) const EXITS: usize = 1 << LEVELS;
-/// Nodes of linked trees that are tested for all rows of a group at once.
-const FOLDED: usize = 128;
-/// Lanes of a register from which on that is worth it.
-const WIDE: usize = 8;
 /// Trees that a row alone walks through side by side, and rows of a group that do so below its first levels: a processor has
 /// registers for so many.
 const SIDE_BY_SIDE: usize = 8;
 /// Rows that are too few to fill a group.
 const FEW: usize = 2;
 /// Memory for the cells of the rows that go through a tree before the next tree is fetched into the cache, in bytes.
-const BLOCK: usize = 24 << 10;
+const BLOCK: usize = 56 << 10;
 /// The most groups that are worth that.
 const GROUPS: usize = 8;
 /// How the sets of a model are asked: there are none, all are bits, or they are lists.
 const NO_SETS: u8 = 0;
-const BITS: u8 = 1;
+pub(super) const BITS: u8 = 1;
 const LISTS: u8 = 2;
 /// More words than that are not looked through for rows that may not come by.
 pub(super) const MAX_WORDS: usize = 4;
 
-/// Walks down the rest of a full tree of so many tests, a step for each token.
-macro_rules! descend {
-    ($size:literal, $tests:ident, $values:ident, $exits:ident, $leaves:ident, $passes:ident, $($level:literal)*) => {{
-        let (Some(tests), Some(values)) = ($tests.first_chunk::<$size>(), $values.first_chunk::<$size>()) else {
-            return;
-        };
-        for first in (0..ABREAST).step_by(SIDE_BY_SIDE) {
-            let mut at = [0; SIDE_BY_SIDE];
+/// Walks rows down the rest of a full tree of so many tests, from where they came out of its first levels.
+#[inline(always)]
+fn descend<const SIZE: usize>(
+    exits: usize,
+    tests: &[Test],
+    values: &[f32],
+    passes: impl Fn(Test, usize) -> bool,
+    leaves: &mut [f32; ABREAST],
+) {
+    let (Some(tests), Some(values)) = (tests.first_chunk::<SIZE>(), values.first_chunk::<SIZE>()) else {
+        return;
+    };
+    for first in (0..ABREAST).step_by(SIDE_BY_SIDE) {
+        let mut at = [0; SIDE_BY_SIDE];
+        for lane in 0..SIDE_BY_SIDE {
+            at[lane] = exits + leaves[first + lane].to_bits() as usize % exits;
+        }
+        // With the depth known, no step has to check that it stays in the tree.
+        for _ in exits.ilog2()..SIZE.ilog2() {
             for lane in 0..SIDE_BY_SIDE {
-                at[lane] = EXITS + $exits[first + lane] as usize % EXITS;
-            }
-            $(
-                let _: u32 = $level;
-                for lane in 0..SIDE_BY_SIDE {
-                    at[lane] = 2 * at[lane] + usize::from($passes(tests[at[lane]], first + lane));
-                }
-            )*
-            for lane in 0..SIDE_BY_SIDE {
-                $leaves[first + lane] = values[at[lane] - $size];
+                at[lane] = 2 * at[lane] + usize::from(passes(tests[at[lane] % SIZE], first + lane));
             }
         }
-    }};
+        for lane in 0..SIDE_BY_SIDE {
+            leaves[first + lane] = values[at[lane] % SIZE];
+        }
+    }
 }
 
 /// What a row, or a group, is spread into.
-trait Cells<T> {
+pub(super) trait Cells<T> {
     fn at(&self, cell: u32) -> &T;
 }
 
@@ -108,7 +109,8 @@ pub(super) enum Shape {
     Full { tests: u32, values: u32, depth: u32 },
     /// So many nodes that say where their children are. Tests as of a full tree of some levels begin at `top`, and at `exits` the
     /// nodes where those come out.
-    Linked { root: u32, nodes: u32, top: u32, exits: u32 },
+    /// Its steps of folding begin at `steps`, if it is small.
+    Linked { root: u32, nodes: u32, top: u32, exits: u32, steps: u32 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +138,10 @@ pub(super) struct Forest {
     pub(super) leaf_size: usize,
     /// The nodes that rows come to from the first levels of linked trees.
     pub(super) exits: Vec<u32>,
+    /// How small linked trees are folded.
+    pub(super) steps: Vec<Step>,
+    /// The most registers that folding a tree takes.
+    pub(super) room: usize,
     /// The categories that go right.
     pub(super) sets: Sets,
     pub(super) columns: Columns,
@@ -211,40 +217,31 @@ impl Forest {
         &self,
         isa: I,
         tree: &Tree,
+        folded: Levels,
         group: &[Lanes],
         cells: &C,
         leaves: &mut [f32; ABREAST],
     ) {
-        let passes = |test: Test, lane: usize| self.passes::<SETS>(test, |it| cells.at(it)[lane]);
         match tree.shape {
+            Shape::Full { .. } if folded == Levels::First => {
+                self.walk_rest::<SETS, C>(tree, fold::FIRST, cells, leaves);
+            }
             Shape::Full { tests, values, depth } => {
-                let tests = &self.tests[tests as usize..][..1 << depth];
-                let values = &self.values[values as usize..][..1 << depth];
+                let first = &self.tests[tests as usize..][..1 << depth];
                 let exits = match depth {
                     0 => [0; ABREAST],
-                    1 => self.top::<I, SETS, 1>(isa, tests, group),
-                    2 => self.top::<I, SETS, 2>(isa, tests, group),
-                    3 => self.top::<I, SETS, 3>(isa, tests, group),
-                    _ => self.top::<I, SETS, 4>(isa, tests, group),
+                    1 => self.top::<I, SETS, 1>(isa, first, group),
+                    2 => self.top::<I, SETS, 2>(isa, first, group),
+                    3 => self.top::<I, SETS, 3>(isa, first, group),
+                    _ => self.top::<I, SETS, 4>(isa, first, group),
                 };
-                // With the depth known, no step has to check that it stays in the tree.
+                *leaves = exits.map(|it| f32::from_bits(it.cast_unsigned()));
                 match depth {
                     0..=LEVELS => {
+                        let values = &self.values[values as usize..][..1 << depth];
                         leaves.iter_mut().zip(exits).for_each(|(leaf, at)| *leaf = values[at as usize]);
                     }
-                    5 => descend!(32, tests, values, exits, leaves, passes, 0),
-                    6 => descend!(64, tests, values, exits, leaves, passes, 0 0),
-                    7 => descend!(128, tests, values, exits, leaves, passes, 0 0 0),
-                    8 => descend!(256, tests, values, exits, leaves, passes, 0 0 0 0),
-                    _ => {
-                        let mut at = exits.map(|at| EXITS + at as usize);
-                        for _ in LEVELS..depth {
-                            for (lane, at) in at.iter_mut().enumerate() {
-                                *at = 2 * *at + usize::from(passes(tests[*at], lane));
-                            }
-                        }
-                        leaves.iter_mut().zip(at).for_each(|(leaf, at)| *leaf = values[at - tests.len()]);
-                    }
+                    _ => self.walk_rest::<SETS, C>(tree, LEVELS, cells, leaves),
                 }
             }
             Shape::Linked { top, exits, .. } => {
@@ -256,6 +253,39 @@ impl Forest {
                     let ends = self.walk_linked::<SETS>(nodes, |lane, it| cells.at(it)[first + lane]);
                     leaves[first..first + SIDE_BY_SIDE].copy_from_slice(&ends);
                 }
+            }
+        }
+    }
+
+    /// Walks a group down a full tree from below so many levels, where the bits of its leaves tell where each row came out.
+    #[inline(always)]
+    fn walk_rest<const SETS: u8, C: Cells<Lanes> + ?Sized>(
+        &self,
+        tree: &Tree,
+        levels: u32,
+        cells: &C,
+        leaves: &mut [f32; ABREAST],
+    ) {
+        let Shape::Full { tests, values, depth } = tree.shape else { return };
+        let exits = 1 << levels;
+        let tests = &self.tests[tests as usize..][..1 << depth];
+        let values = &self.values[values as usize..][..1 << depth];
+        let passes = |test: Test, lane: usize| self.passes::<SETS>(test, |it| cells.at(it)[lane]);
+        match depth {
+            5 => descend::<32>(exits, tests, values, passes, leaves),
+            6 => descend::<64>(exits, tests, values, passes, leaves),
+            7 => descend::<128>(exits, tests, values, passes, leaves),
+            8 => descend::<256>(exits, tests, values, passes, leaves),
+            9 => descend::<512>(exits, tests, values, passes, leaves),
+            10 => descend::<1024>(exits, tests, values, passes, leaves),
+            _ => {
+                let mut at = leaves.map(|at| exits + at.to_bits() as usize);
+                for _ in levels..depth {
+                    for (lane, at) in at.iter_mut().enumerate() {
+                        *at = 2 * *at + usize::from(passes(tests[*at], lane));
+                    }
+                }
+                leaves.iter_mut().zip(at).for_each(|(leaf, at)| *leaf = values[at - tests.len()]);
             }
         }
     }
@@ -313,17 +343,6 @@ impl Forest {
     #[inline(always)]
     fn is_foldable<const SETS: u8>(&self) -> bool {
         SETS == NO_SETS || SETS == BITS && self.sets.words() <= MAX_WORDS
-    }
-
-    /// Returns the nodes of a tree whose tests are all made of as many rows at once as a register has lanes.
-    #[inline(always)]
-    fn folded<const SETS: u8>(&self, tree: &Tree, lanes: usize) -> Option<Range<usize>> {
-        match tree.shape {
-            Shape::Linked { root, nodes, .. } if nodes as usize <= FOLDED && lanes >= WIDE => {
-                self.is_foldable::<SETS>().then_some(root as usize..(root + nodes) as usize)
-            }
-            Shape::Linked { .. } | Shape::Full { .. } => None,
-        }
     }
 
     /// Tells which rows of a group, from one on, do not pass a test.
@@ -480,28 +499,37 @@ impl<const SETS: u8> SimdOp for Groups<'_, SETS> {
         let groups = (BLOCK / (size_of::<Lanes>() * length)).clamp(1, GROUPS);
         let most = rows.len() / width;
         // Whoever looks at a group's cells as many sees those of the next too, and at last what is put here behind them.
-        let mut cells = vec![[0; ABREAST]; length * groups.min(most.div_ceil(ABREAST)) + NARROW];
-        let (mut sums, mut leaves) = (Vec::new(), [[0.0; ABREAST]; GROUPS]);
+        let groups = groups.min(most.div_ceil(ABREAST));
+        let mut cells = Lines::new((length * groups + NARROW) * ABREAST);
+        let cells = &mut cells.of_mut()[..length * groups + NARROW];
+        let mut numbers = Lines::new(groups * (outputs + 1) * ABREAST);
+        let (leaves, sums) = numbers.of_mut().split_at_mut(groups);
+        let foldable = forest.is_foldable::<SETS>();
+        let mut room = Lines::new(if foldable { forest.room * ABREAST } else { 0 });
+        let room = room.of_mut();
         let blocks = rows.chunks((groups * ABREAST).saturating_mul(width));
         for (rows, margins) in blocks.zip(margins.chunks_mut(groups * ABREAST * outputs)) {
             for (rows, cells) in rows.chunks(ABREAST * width).zip(cells.chunks_exact_mut(length)) {
                 forest.columns.fill(rows, width, cells);
             }
-            turn(margins, outputs, &mut sums);
+            let groups = margins.len().div_ceil(ABREAST * outputs);
+            let (leaves, sums) = (&mut leaves[..groups], &mut sums[..groups * outputs]);
+            turn(margins, outputs, sums);
             for tree in &forest.trees {
                 // All walk first, and are summed then: what was written piece by piece is not yet there to be read as a whole.
-                let leaves = &mut leaves[..sums.len() / outputs];
-                if let Some(nodes) = forest.folded::<SETS>(tree, isa.i32().len()) {
-                    Fold::<SETS> { forest, nodes, cells: &cells, length, leaves }.dispatch();
-                } else {
+                let folded = if foldable { fold::levels(tree.shape, isa.i32().len()) } else { Levels::None };
+                if folded != Levels::None {
+                    Fold::<SETS> { forest, tree, cells, length, room, leaves }.dispatch();
+                }
+                if folded != Levels::All {
                     for (group, leaves) in leaves.iter_mut().enumerate() {
                         let cells = &cells[group * length..];
                         let group = &cells[..length];
                         match cells.first_chunk::<NARROW>() {
                             Some(cells) if length <= NARROW => {
-                                forest.walk_group::<I, SETS, _>(isa, tree, group, cells, leaves);
+                                forest.walk_group::<I, SETS, _>(isa, tree, folded, group, cells, leaves);
                             }
-                            _ => forest.walk_group::<I, SETS, _>(isa, tree, group, group, leaves),
+                            _ => forest.walk_group::<I, SETS, _>(isa, tree, folded, group, group, leaves),
                         }
                     }
                 }
@@ -509,53 +537,14 @@ impl<const SETS: u8> SimdOp for Groups<'_, SETS> {
                     forest.add_leaves(tree, leaves, sums);
                 }
             }
-            turn_back(&sums, outputs, margins);
-        }
-    }
-}
-
-/// Makes all tests of a small linked tree for the groups, and folds their answers into the leaves.
-struct Fold<'a, const SETS: u8> {
-    forest: &'a Forest,
-    nodes: Range<usize>,
-    cells: &'a [Lanes],
-    length: usize,
-    leaves: &'a mut [[f32; ABREAST]],
-}
-
-impl<const SETS: u8> SimdOp for Fold<'_, SETS> {
-    type Output = ();
-
-    #[inline(always)]
-    fn eval<I: Isa>(self, isa: I) {
-        let Self { forest, nodes: Range { start, end }, cells, length, leaves } = self;
-        let ops = isa.i32();
-        let (nodes, ends) = (&forest.nodes[start..end], &forest.ends[start..end]);
-        let mut room = [ops.zero(); FOLDED];
-        for (group, leaves) in cells.chunks_exact(length).zip(leaves) {
-            let mut bits = [0; ABREAST];
-            for from in (0..ABREAST).step_by(ops.len()) {
-                // Children come after their parents.
-                for (at, (node, end)) in nodes.iter().zip(ends).enumerate().rev() {
-                    let left = node.left as usize - start;
-                    room[at] = if left == at {
-                        ops.splat(end.to_bits().cast_signed())
-                    } else {
-                        let fail = forest.fail::<I, SETS>(isa, node.test, group, from);
-                        ops.select(room[left % FOLDED], room[(left + 1) % FOLDED], fail)
-                    };
-                }
-                ops.store(room[0], &mut bits[from..]);
-            }
-            *leaves = bits.map(|it| f32::from_bits(it.cast_unsigned()));
+            turn_back(sums, outputs, margins);
         }
     }
 }
 
 /// Puts margins, outputs innermost, so that those of a group are side by side.
 #[inline(always)]
-fn turn(margins: &[f32], outputs: usize, sums: &mut Vec<[f32; ABREAST]>) {
-    sums.resize(margins.len().div_ceil(ABREAST * outputs) * outputs, [0.0; ABREAST]);
+fn turn(margins: &[f32], outputs: usize, sums: &mut [[f32; ABREAST]]) {
     for (margins, sums) in margins.chunks(ABREAST * outputs).zip(sums.chunks_exact_mut(outputs)) {
         for (lane, margins) in margins.chunks_exact(outputs).enumerate() {
             margins.iter().zip(&mut *sums).for_each(|(margin, sums)| sums[lane] = *margin);

@@ -195,7 +195,7 @@ fn instances(json: &mut Json, signature: &Signature) {
         [only] => {
             let mut forms = vec![schema(|json| nested(json, only.datatype, &only.shape, Way::Sent))];
             if !signature.columns.is_empty() {
-                forms.push(schema(|json| list_of(json, |json| record(json, signature, only.datatype))));
+                forms.push(schema(|json| list_of(json, |json| record(json, signature))));
             }
             any_of(json, &forms);
         }
@@ -215,8 +215,8 @@ fn whole_inputs(json: &mut Json, signature: &Signature) {
         forms.push(schema(|json| nested(json, only.datatype, &only.shape, Way::Sent)));
         if !signature.columns.is_empty() {
             forms.push(schema(|json| {
-                properties(json, signature.columns.iter().map(String::as_str), |json, _| {
-                    nested(json, only.datatype, &[-1], Way::Sent);
+                properties(json, signature.columns.iter().map(String::as_str), |json, at| {
+                    cell(json, signature, at, |json, datatype| nested(json, datatype, &[-1], Way::Sent));
                 });
             }));
         }
@@ -227,8 +227,8 @@ fn whole_inputs(json: &mut Json, signature: &Signature) {
 fn features(json: &mut Json, signature: &Signature) {
     let by_name = schema(|json| rows(json, &signature.inputs, Way::Sent));
     let mut forms = vec![by_name];
-    if let ([only], false) = (signature.inputs.as_slice(), signature.columns.is_empty()) {
-        forms.push(schema(|json| record(json, signature, only.datatype)));
+    if let ([_], false) = (signature.inputs.as_slice(), signature.columns.is_empty()) {
+        forms.push(schema(|json| record(json, signature)));
     }
     any_of(json, &forms);
 }
@@ -260,10 +260,21 @@ fn list_of(json: &mut Json, items: impl FnOnce(&mut Json)) {
 }
 
 /// A row that is an object of columns.
-fn record(json: &mut Json, signature: &Signature, datatype: DataType) {
-    properties(json, signature.columns.iter().map(String::as_str), |json, _| {
-        scalar(json, datatype, Way::Sent)
+fn record(json: &mut Json, signature: &Signature) {
+    properties(json, signature.columns.iter().map(String::as_str), |json, at| {
+        cell(json, signature, at, |json, datatype| scalar(json, datatype, Way::Sent));
     });
+}
+
+/// What a column holds: numbers, or texts as well where its categories are some.
+fn cell(json: &mut Json, signature: &Signature, at: usize, write: impl Fn(&mut Json, DataType)) {
+    let Some(numbers) = signature.inputs.first().map(|it| it.datatype) else { return };
+    if signature.categories.iter().any(|it| it.0 == at && !it.1.are_numbers()) {
+        let forms = [numbers, DataType::Bytes].map(|datatype| schema(|json| write(json, datatype)));
+        any_of(json, &forms);
+    } else {
+        write(json, numbers);
+    }
 }
 
 /// A row of several tensors, by name.

@@ -1,11 +1,11 @@
 //! The kernels of libsvm, evaluated for one row against every support vector.
 
-use super::super::super::wide::exp;
+use super::super::super::wide::{Lines, exp};
 use super::super::refusal::Refusal;
 use super::fitted::Fitted;
 
 /// How many support vectors are worked on side by side.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
 /// A kernel with its fitted parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +49,7 @@ fn degree(fitted: &Fitted<'_>) -> Result<u32, Refusal> {
 /// The support vectors, in blocks of [`LANES`]: first feature of all in the block, second feature of all, and so on, so that
 /// the processor's wide registers work on several at once. The last block is filled up with zeros.
 pub(super) struct Vectors {
-    blocks: Vec<f64>,
+    blocks: Lines<f64>,
     count: usize,
     features: usize,
 }
@@ -58,11 +58,12 @@ impl Vectors {
     /// Takes the vectors, row-major.
     pub(super) fn new(vectors: &[f64], features: usize) -> Self {
         let count = vectors.len() / features;
-        let mut blocks = vec![0.0; count.div_ceil(LANES) * LANES * features];
+        let mut blocks = Lines::new(count.div_ceil(LANES) * LANES * features);
+        let lanes = blocks.of_mut::<LANES>();
         for (at, vector) in vectors.chunks_exact(features).enumerate() {
-            let block = &mut blocks[at / LANES * LANES * features..];
-            for (feature, value) in vector.iter().enumerate() {
-                block[feature * LANES + at % LANES] = *value;
+            let block = &mut lanes[at / LANES * features..];
+            for (lanes, value) in block.iter_mut().zip(vector) {
+                lanes[at % LANES] = *value;
             }
         }
         Self { blocks, count, features }
@@ -109,10 +110,9 @@ impl Vectors {
         end: impl Fn([f64; LANES]) -> [f64; LANES],
     ) {
         let (values, _) = values.as_chunks_mut::<LANES>();
-        for (block, values) in self.blocks.chunks_exact(LANES * self.features).zip(values) {
-            let (lanes, _) = block.as_chunks::<LANES>();
+        for (block, values) in self.blocks.of::<LANES>().chunks_exact(self.features).zip(values) {
             let mut sums = [0.0; LANES];
-            for (x, lane) in row.iter().zip(lanes) {
+            for (x, lane) in row.iter().zip(block) {
                 for at in 0..LANES {
                     sums[at] += term(*x, lane[at]);
                 }

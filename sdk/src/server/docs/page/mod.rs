@@ -4,7 +4,7 @@
 mod call;
 
 use http::{HeaderMap, header};
-use weir_proto::{Code, TensorSpec};
+use weir_proto::{Code, Signature, TensorSpec};
 
 use super::super::grpc;
 use super::facts::{Facts, Offer};
@@ -123,6 +123,7 @@ fn model(html: &mut Html, at: usize, offer: &Offer, all: &[Operation], base: &st
                 }
                 html.raw("</p>");
             }
+            categories(html, signature);
             specs(html, "Outputs", &signature.outputs, Some(usual));
         }
         None => {
@@ -148,6 +149,19 @@ fn model(html: &mut Html, at: usize, offer: &Offer, all: &[Operation], base: &st
         }
     }
     html.raw("</section>");
+}
+
+/// The names of categories, as many as somebody may want to read.
+fn categories(html: &mut Html, signature: &Signature) {
+    const SHOWN: usize = 100;
+    for (column, categories) in signature.categories.iter().filter(|it| !it.1.are_numbers()) {
+        let Some(column) = signature.columns.get(*column) else { continue };
+        html.raw("<p class=\"soft\">Texts of ").within("<code>", column, "</code>").raw(": ");
+        for (index, name) in categories.names().take(SHOWN).enumerate() {
+            html.raw(if index > 0 { ", " } else { "" }).within("<code>", name, "</code>");
+        }
+        html.raw(if categories.len() > SHOWN { " and more</p>" } else { "</p>" });
+    }
 }
 
 /// Inputs, or outputs with what is said of them beyond that.
