@@ -66,7 +66,7 @@ fn files_that_are_no_models_do_not_count() {
     let two = [model, ("other.json", Ok("xgboost/3.2.0/binary.json"))];
     assert_eq!(
         loaded(None, &two),
-        "FOLDER holds 2 model files; exactly one is needed, ending in .joblib, .pkl, .pickle, .bst, .json, .ubj, .txt, .pmml, .pb, .pbtxt, .onnx"
+        "FOLDER holds 2 model files; exactly one is needed, ending in .joblib, .pkl, .pickle, .bst, .json, .ubj, .txt, .pmml, .pb, .pbtxt, .onnx, .pt, .pth, .pt2, .mar"
     );
     assert_eq!(loaded(Some("lightgbm"), &two), "lightgbm_text");
     assert_eq!(loaded(Some("xgboost"), &two), "xgboost_json");

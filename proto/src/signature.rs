@@ -60,7 +60,7 @@ pub struct Signature {
     /// where columns come by name, or rows hold texts, they are called by their names.
     pub categories: Vec<(usize, Categories)>,
     /// The inputs are the columns of a table: rows may come as objects or as lists of mixed values, columns in any shape of
-    /// one value a row, and a matrix is taken apart.
+    /// one value a row, and a matrix is taken apart. Each is of the shape `[-1]`, or `[-1, 1]`.
     pub table: bool,
     /// Of a table, the inputs that the model does not look at: they may be of any kind, and where columns are named they may be
     /// left out.
@@ -299,7 +299,7 @@ impl Signature {
                     spec.name, column.shape
                 )));
             }
-            column.shape = vec![rows];
+            column.shape = if spec.shape.len() == 2 { vec![rows, 1] } else { vec![rows] };
             bound.push(self.fit(spec, column)?);
         }
         let rows = bound.first().map_or(0, Tensor::rows);

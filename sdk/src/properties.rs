@@ -12,6 +12,8 @@ const CATEGORIES: &str = "categories.";
 /// The most names of categories that are told: a client that wants to see more has the model's file.
 const MOST_NAMES: usize = 4096;
 const DEFAULT_OUTPUTS: &str = "default_outputs";
+/// The version that is told of, where a request named one or a label of one.
+pub(crate) const VERSION: &str = "version";
 /// Before the name of an output.
 const LABELS: &str = "labels.";
 

@@ -40,14 +40,16 @@ class Scale(Model):
         return [{"name": "y", "datatype": "FP32", "shape": [-1, 2]}, {"name": "upper", "datatype": "BYTES", "shape": [-1]}]
 
 
-def free():
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
+def reserved():
+    """A port that nobody else is given: the server shares it, as gRPC's sockets do, with one that never listens."""
+    it = socket.socket(socket.AF_INET6)
+    it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    it.bind(("::", 0))
+    return it
 
 
 if __name__ == "__main__":
-    grpc, http = free(), free()
+    place = reserved()
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
-    print(grpc, flush=True)
-    ModelServer(http_port=http, grpc_port=grpc, workers=1).start([Scale()])
+    print(place.getsockname()[1], flush=True)
+    ModelServer(http_port=0, grpc_port=place.getsockname()[1], workers=1).start([Scale()])

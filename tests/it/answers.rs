@@ -72,7 +72,7 @@ fn ask(model: &dyn Model, inputs: &Value) -> Vec<Tensor> {
     model.predict(&bound, &all).unwrap()
 }
 
-fn tensors(side: &Value) -> Vec<Tensor> {
+pub(crate) fn tensors(side: &Value) -> Vec<Tensor> {
     let tensor = |(name, it): (&String, &Value)| {
         let shape: Vec<usize> = serde_json::from_value(it["shape"].clone()).unwrap();
         let datatype = DataType::parse(it["datatype"].as_str().unwrap()).unwrap();

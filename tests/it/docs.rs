@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use weir_predictor::runtime::sklearn;
+use weir_predictor::runtime::{onnx, sklearn};
 
 use crate::harness::root;
 
@@ -28,11 +28,32 @@ fn the_table_of_scikit_learns_classes_is_fresh() {
     if update {
         std::fs::write(&kept, serde_json::to_string_pretty(&counts).unwrap() + "\n").unwrap();
     }
-    let page = root().join("docs/sklearn.md");
+    refresh("docs/sklearn.md", &table(&counts));
+}
+
+#[test]
+fn the_list_of_onnxs_operators_is_fresh() {
+    let mut domains: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (domain, name) in onnx::embedded::operators() {
+        domains.entry(domain).or_default().push(name);
+    }
+    let mut list = String::from("\n| domain | operators of the interpreter |\n|---|---|\n");
+    for (domain, mut names) in domains {
+        names.sort_unstable();
+        let domain = if domain.is_empty() { "ai.onnx" } else { domain };
+        list += &format!("| `{domain}` | {} |\n", names.join(", "));
+    }
+    refresh("docs/onnx.md", &(list + "\n"));
+}
+
+/// Holds what stands between the marks of a page to what the code says, or writes it there.
+fn refresh(page: &str, made: &str) {
+    let page = root().join(page);
     let text = std::fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let fresh = format!("{before}{BEGIN}{}{END}{after}", table(&counts));
+    let fresh = format!("{before}{BEGIN}{made}{END}{after}");
+    let update = std::env::var_os("UPDATE_GENERATED").is_some();
     if update {
         std::fs::write(&page, &fresh).unwrap();
     }

@@ -4,10 +4,12 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod answers;
+mod batching;
 mod clients;
 mod compose;
 mod compression;
 mod docs;
+mod engines;
 mod events;
 mod flags;
 mod fuzz;
@@ -21,16 +23,20 @@ mod limits;
 mod memory;
 mod mistakes;
 mod mutations;
+mod onnx;
 mod onnxruntime;
 mod openapi;
 mod pmml;
 mod python;
+mod pytorch;
 mod readme;
 mod registry;
+mod repository;
 mod schema;
 mod separate;
 mod serve;
 mod telemetry;
 mod tensorflow;
+mod tensorrt;
 mod tidy;
 mod upstream;

@@ -216,7 +216,7 @@ fn a_mistake_in_a_manifest_is_told_with_file_line_and_field() {
         &[
             "m.yaml:5:",
             "unknown model format `pmml2`; this build knows sklearn, xgboost, lightgbm, pmml, python, tensorflow, onnx, tensorrt, \
-             triton",
+             triton, pytorch",
         ],
     );
     check(

@@ -170,3 +170,37 @@ fn pmml() {
     ];
     check(runtime("pmml"), "pmml", &["pmml"], 4_000, towers);
 }
+
+/// On the interpreter that is built in: where ONNX Runtime is found it would read them instead.
+#[test]
+fn onnx() {
+    let target = fuzz::TARGETS.iter().find(|it| it.name == "onnx").unwrap();
+    let seeds = (target.seeds)();
+    assert!(seeds.len() > 400, "only {} seeds", seeds.len());
+    let towers: &[&[u8]] = &[
+        b"\x0a\0",
+        b"\x12\0",
+        b"\x3a\x02\x0a\0",
+        b"\x2a\x00",
+        b"\xff",
+        b"\x0a\x02\x0a\x00",
+        b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+    ];
+    let mut random = Random(0xbad);
+    let (mut models, mut most) = (0, 0);
+    for seed in seeds.iter().cycle().take(COUNT) {
+        let mut data = mutate(seed, &seeds, &mut random);
+        if random.below(10) == 0 {
+            raise(&mut data, towers, &mut random);
+        }
+        let mut held = false;
+        let taken = memory::taken(|| held = fuzz::onnx(&data));
+        // What the graph makes when it is tried is among it: a tensor of the test's limit has 128 KiB.
+        let limit = (4 << 20) + 20 * data.len() as u64;
+        assert!(taken <= limit, "{} bytes took {taken}, more than {limit}: {}", data.len(), shown(&data));
+        most = most.max(taken);
+        models += usize::from(held);
+    }
+    println!("{COUNT} broken ONNX files: {models} were still models, at most {most} bytes of the heap");
+    assert!(models > 0 && models < COUNT, "{models} of {COUNT} broken files were still models");
+}

@@ -167,17 +167,18 @@ async fn a_manifest_of_the_kind_triton_names_its_server() {
     assert!(runtime.engine(&Env::default()).unwrap_err().contains("--upstream=HOST:PORT"));
 }
 
-/// KServe's Python server. Dropping it ends it.
-struct KServe(Child, u16);
+/// KServe's Python server, its port and what it writes. Dropping it ends it.
+struct KServe(Child, u16, tempfile::NamedTempFile);
 
 impl KServe {
     fn start(python: std::path::PathBuf) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
         let mut child = Command::new(python)
             .arg(root().join("tests/clients/kserve_server.py"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log.reopen().unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -186,7 +187,7 @@ impl KServe {
         // It may log there: somebody reads on.
         std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
         let port = line.trim().parse().unwrap_or_else(|_| panic!("expected a port, met `{line}`"));
-        Self(child, port)
+        Self(child, port, log)
     }
 }
 
@@ -195,6 +196,9 @@ impl Drop for KServe {
         drop(self.0.stdin.take());
         let _ = self.0.kill();
         let _ = self.0.wait();
+        if std::thread::panicking() {
+            println!("it wrote: {}", std::fs::read_to_string(self.2.path()).unwrap_or_default());
+        }
     }
 }
 

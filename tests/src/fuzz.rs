@@ -20,8 +20,11 @@ pub use events::event;
 pub use fit::fit;
 pub use json::json;
 pub use messages::{mesh, oip_request, oip_response};
-pub use models::{ask, background, lightgbm, onnx_graph, open, pickle, pmml, saved_model, xgboost};
-pub use texts::{document, manifest};
+pub use models::{
+    ask, background, lightgbm, model_archive, onnx, onnx_graph, open, pickle, pmml, saved_model, worker,
+    xgboost,
+};
+pub use texts::{batching, document, manifest, model_config, models_json, warmup_requests};
 
 /// Every parser of outside bytes.
 pub static TARGETS: &[Target] = &[
@@ -40,8 +43,15 @@ pub static TARGETS: &[Target] = &[
     Target { name: "lightgbm", check: lightgbm, seeds: seeds::lightgbms },
     Target { name: "background", check: background, seeds: seeds::backgrounds },
     Target { name: "saved_model", check: saved_model, seeds: seeds::saved_models },
+    Target { name: "onnx", check: onnx, seeds: seeds::onnxes },
     Target { name: "onnx_graph", check: onnx_graph, seeds: seeds::onnx_graphs },
     Target { name: "event", check: event, seeds: events::seeds },
+    Target { name: "worker", check: worker, seeds: seeds::worker_messages },
+    Target { name: "model_archive", check: model_archive, seeds: seeds::model_archives },
+    Target { name: "model_config", check: model_config, seeds: seeds::model_configs },
+    Target { name: "models_json", check: models_json, seeds: seeds::models_jsons },
+    Target { name: "warmup_requests", check: warmup_requests, seeds: seeds::warmups },
+    Target { name: "batching", check: batching, seeds: seeds::batchings },
 ];
 
 /// A parser and what must hold for it.

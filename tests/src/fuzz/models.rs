@@ -6,6 +6,8 @@ use bytes::Bytes;
 use weir_explainer::background::Background;
 use weir_predictor::runtime::lightgbm::Lightgbm;
 use weir_predictor::runtime::pmml::Pmml;
+use weir_predictor::runtime::python::frame::Frame;
+use weir_predictor::runtime::pytorch;
 use weir_predictor::runtime::sklearn::Sklearn;
 use weir_predictor::runtime::xgboost::Xgboost;
 use weir_predictor::runtime::{LoadError, LoadOptions, Runtime};
@@ -34,11 +36,74 @@ pub fn lightgbm(data: &[u8]) -> bool {
     load(&Lightgbm, "bst", data)
 }
 
+/// Zip archives, and what TorchServe's say of their model: no file is longer than its list says, or than is allowed.
+pub fn model_archive(data: &[u8]) -> bool {
+    const MOST: u64 = 1 << 16;
+    let Ok(mut archive) = pytorch::Archive::read(std::io::Cursor::new(data)) else { return false };
+    for entry in archive.entries().to_vec().iter().take(16) {
+        if let Ok(bytes) = archive.bytes(entry, MOST) {
+            assert_eq!(bytes.len() as u64, entry.length);
+            assert!(entry.length <= MOST);
+        }
+    }
+    let manifest = pytorch::manifest(&mut archive);
+    assert!(manifest.as_ref().map_or(true, |it| !it.serialized.is_empty()));
+    manifest.is_ok()
+}
+
+/// Messages of Python workers: what is read is written as it was.
+pub fn worker(data: &[u8]) -> bool {
+    let Ok(frame) = Frame::read(&mut &*data) else { return false };
+    assert_whole(&frame.tensors);
+    let mut written = Vec::new();
+    frame.write(&mut written).expect("a vector takes what is within the limits");
+    let again = Frame::read(&mut written.as_slice()).expect("what is written is read");
+    super::assert_same(&frame, &again);
+    true
+}
+
 /// What we read ourselves of ONNX models: no more classes and names than the bytes can hold.
 pub fn onnx_graph(data: &[u8]) -> bool {
     let Ok(graph) = weir_predictor::runtime::onnx::graph::Graph::read(data) else { return false };
     let classes: usize = graph.zipped.iter().map(|(_, classes)| classes.len()).sum();
     assert!(classes + graph.zipped.len() + graph.unranked.len() <= data.len());
+    true
+}
+
+/// ONNX models on the interpreter that is built in: what it computes is whole and of the types that the file says.
+pub fn onnx(data: &[u8]) -> bool {
+    const MOST_ELEMENTS: usize = 1 << 14;
+    let Ok(model) = weir_predictor::runtime::onnx::embedded::read_bounded(data, MOST_ELEMENTS) else {
+        return false;
+    };
+    let signature = model.signature();
+    let size = |it: &i64| usize::try_from(*it).unwrap_or(2);
+    let specs = signature.inputs.iter().map(|it| (it, it.shape.iter().map(size).collect::<Vec<_>>()));
+    let specs: Vec<_> = specs.collect();
+    if specs.iter().any(|(_, it)| weir_proto::tensor::elements(it).is_none_or(|it| it > MOST_ELEMENTS)) {
+        return true;
+    }
+    for (value, text) in [(0, "a"), (1, "1"), (0xff, "\u{fffd}")] {
+        let inputs: Vec<Tensor> = specs
+            .iter()
+            .map(|(spec, shape)| {
+                let count = weir_proto::tensor::elements(shape).unwrap_or(0);
+                let data = match spec.datatype.size() {
+                    None => Data::Bytes(vec![Bytes::from_static(text.as_bytes()); count]),
+                    Some(_) if spec.datatype == DataType::Bool => Data::Bool(vec![value & 1; count].into()),
+                    Some(size) => Data::from_raw(spec.datatype, vec![value; count * size].into(), count, "")
+                        .expect("there are as many bytes as elements need"),
+                };
+                Tensor::new(spec.name.clone(), shape.clone(), data)
+            })
+            .collect();
+        let all: Vec<_> = (0..signature.outputs.len()).collect();
+        let Ok(outputs) = model.predict(&inputs, &all) else { continue };
+        assert_whole(&outputs);
+        for (output, spec) in outputs.iter().zip(&signature.outputs) {
+            assert_eq!(output.datatype(), spec.datatype, "output `{}`", spec.name);
+        }
+    }
     true
 }
 

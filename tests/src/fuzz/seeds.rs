@@ -1,9 +1,10 @@
 //! What fuzzing begins with: small samples, most of them valid.
 
 use prost::Message;
+use weir_predictor::runtime::python::frame::{Frame, Kind};
 use weir_proto::generated::mesh;
 use weir_proto::oip::{self, Contents};
-use weir_proto::{DecodeLimits, Face, Form, InferRequest, InferResponse, Layout, Method, v2};
+use weir_proto::{Data, DecodeLimits, Face, Form, InferRequest, InferResponse, Layout, Method, Tensor, v2};
 
 use super::repository;
 
@@ -163,9 +164,38 @@ pub(super) fn documents() -> Vec<Vec<u8>> {
     seeds
 }
 
+pub(super) fn model_configs() -> Vec<Vec<u8>> {
+    texts(&[
+        "model_config_list {\n  config {\n    name: 'a'  # one\n    base_path: \"/m/a\"\n    model_platform: 'tensorflow'\n    \
+         model_version_policy { specific { versions: 1 versions: 2 } }\n    version_labels { key: 'stable' value: 1 }\n  }\n}\n",
+        "model_config_list: < config: [{name: 'a', base_path: 'x\\n\\x41' 'y'; model_version_policy {latest {num_versions: 2}}}, \
+         {name: 'b' base_path: 'z' model_version_policy {all: {}}}] >",
+        "a: -1.5e3 b: [1, 2] c { d: true e <f: 'g'> } h: \"\\101\\\\\"",
+    ])
+}
+
+pub(super) fn models_jsons() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"[{"modelName": "a", "modelSpec": {"storageUri": "s3://b/a", "framework": "sklearn", "memory": "256Mi"}},
+            {"modelSpec": {"memory": 7, "storageUri": "/b", "x": [null]}, "modelName": "b\u00e9"}]"#,
+        "[]",
+        "null",
+    ])
+}
+
+pub(super) fn warmups() -> Vec<Vec<u8>> {
+    let mut seeds = texts(&[r#"[{"instances": [[1, 2]]}, {"inputs": [{"datatype": "FP32"}]}]"#, "[]"]);
+    seeds.extend(v1_requests());
+    seeds.extend(v2_texts());
+    seeds
+}
+
 pub(super) fn manifests() -> Vec<Vec<u8>> {
     let mut seeds = files("deploy/samples", &["yaml"]);
     seeds.extend(texts(&[
+        "apiVersion: serving.kserve.io/v1alpha1\nkind: TrainedModel\nmetadata: {name: m1}\nspec: {inferenceService: demo, model: \
+         {framework: sklearn, storageUri: \"s3://b/m1\", memory: 256Mi}}\n---\napiVersion: serving.kserve.io/v1beta1\nkind: \
+         InferenceService\nmetadata: {name: demo}\nspec: {predictor: {sklearn: {}}}\n",
         "apiVersion: serving.kubeflow.org/v1alpha2\nkind: InferenceService\nmetadata: {name: old, namespace: n}\nspec:\n  \
          default: {predictor: {sklearn: {storageUri: models/iris, resources: {limits: {cpu: 1}}}}}\n  \
          canaryTrafficPercent: 10\n  canary: {predictor: {xgboost: {storageUri: models/b}}}\n",
@@ -194,8 +224,52 @@ pub(super) fn lightgbms() -> Vec<Vec<u8>> {
     files("predictor/testdata/lightgbm", &["txt", "json"])
 }
 
+/// An archive of TorchServe's, its files packed and not.
+pub(super) fn model_archives() -> Vec<Vec<u8>> {
+    files("predictor/testdata/pytorch", &["mar"])
+}
+
+/// Messages of Python workers, with and without tensors.
+pub(super) fn batchings() -> Vec<Vec<u8>> {
+    let wrapped = "max_batch_size { value: 128 } # rows\nbatch_timeout_micros: { value: 0 };\n\
+                   max_enqueued_batches{value:1000000}, num_batch_threads { value: 8 }\n";
+    let plain = "allowed_batch_sizes: 64\nallowed_batch_sizes : 128\npad_variable_length_inputs: false\n";
+    [wrapped, plain, "max_batch_size: 4"].map(|it| it.as_bytes().to_vec()).to_vec()
+}
+
+pub(super) fn worker_messages() -> Vec<Vec<u8>> {
+    let said =
+        Frame::new(Kind::Done).with("platform", "python_kserve").with("json", r#"{"predictions":[1]}"#);
+    let mut tensors = Frame::new(Kind::Predict).with("output", "predict");
+    tensors.tensors = vec![
+        Tensor::new("x", [2, 3], Data::Fp32(vec![1.5, -2.0, 0.0, f32::NAN, 4.0, 5.0].into())),
+        Tensor::strings("s", [2], vec!["ab".into(), "".into()]),
+        Tensor::new("scalar", [], Data::Bool(vec![1].into())),
+    ];
+    let written = |it: &Frame| {
+        let mut bytes = Vec::new();
+        it.write(&mut bytes).expect("a vector takes what is within the limits");
+        bytes
+    };
+    vec![written(&said), written(&tensors)]
+}
+
 pub(super) fn saved_models() -> Vec<Vec<u8>> {
     files("predictor/testdata/tensorflow", &["pb"])
+}
+
+/// The models of one operator each, and the small ones of ONNX Runtime's tests.
+pub(super) fn onnxes() -> Vec<Vec<u8>> {
+    let cases = repository().join("predictor/testdata/onnx/operators.txt");
+    let cases = std::fs::read_to_string(cases).unwrap_or_default();
+    let file = |line: &str| {
+        let (_, rest) = line.split_once("\"model\": \"")?;
+        let (hex, _) = rest.split_once('"')?;
+        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect()
+    };
+    let mut seeds: Vec<Vec<u8>> = cases.lines().filter_map(file).collect();
+    seeds.extend(onnx_graphs());
+    seeds
 }
 
 pub(super) fn onnx_graphs() -> Vec<Vec<u8>> {

@@ -5,7 +5,7 @@ use weir_sdk::{Code, Data, DataType, Error, Tensor};
 
 /// Returns our type of one of ONNX's (`TensorProto.DataType`); `None` for those without: complex, and floats and integers of eight
 /// bits or less that are no bytes.
-pub(super) const fn of_onnx(number: i32) -> Option<DataType> {
+pub(super) const fn of_onnx(number: u64) -> Option<DataType> {
     Some(match number {
         1 => DataType::Fp32,
         2 => DataType::Uint8,
@@ -60,7 +60,7 @@ pub(super) fn take(name: &str, answer: Answer) -> Result<Tensor, Error> {
     let (shape, data) = match answer {
         Answer::Strings { shape, texts } => (shape, Data::Bytes(texts)),
         Answer::Numbers { datatype, shape, bytes } => {
-            let kind = of_onnx(datatype).ok_or_else(|| {
+            let kind = of_onnx(datatype.cast_unsigned().into()).ok_or_else(|| {
                 failed(format!("output `{name}` came as ONNX's element type {datatype}, which is not served"))
             })?;
             let count = weir_sdk::proto::tensor::elements(&shape).unwrap_or(usize::MAX);
@@ -83,6 +83,6 @@ mod tests {
     fn every_type_of_ours_is_one_of_onnxs() {
         let known: Vec<_> = (0..64).filter_map(|it| Some((it, of_onnx(it)?))).collect();
         assert_eq!(known.len(), 14);
-        assert!(known.iter().all(|&(at, it)| number(it) == at));
+        assert!(known.iter().all(|&(at, it)| number(it) as u64 == at));
     }
 }

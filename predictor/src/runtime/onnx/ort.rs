@@ -22,6 +22,7 @@ struct OrtModel {
     /// Where each output of the signature stands among the session's.
     outputs: Vec<usize>,
     batching: Batching,
+    threads: usize,
     pace: Pace,
     bytes: u64,
 }
@@ -50,6 +51,7 @@ pub(in super::super) fn load_with(
     })?;
     let graph = if needs_graph(&session) { read_graph(path)? } else { Graph::default() };
     let model = OrtModel::new(session, &graph, platform(providers), bytes + beside(path));
+    let model = model.map(|it| OrtModel { threads: options.threads.intra_op, ..it });
     let model = model.map_err(|what| LoadError::Unsupported {
         path: path.to_owned(),
         what,
@@ -129,7 +131,7 @@ impl OrtModel {
         let batching = batching(&session);
         let signature =
             Signature { platform: platform.to_owned(), inputs, outputs: specs, ..Signature::default() };
-        Ok(Self { session, signature, outputs, batching, pace: Pace::default(), bytes })
+        Ok(Self { session, signature, outputs, batching, threads: 1, pace: Pace::default(), bytes })
     }
 }
 
@@ -140,7 +142,7 @@ fn spec_of(end: &Endpoint, graph: &Graph) -> Option<TensorSpec> {
         Kind::Tensor { datatype, shape, .. } => {
             let unranked = shape.is_empty() && graph.unranked.contains(&name);
             let shape = if unranked { vec![-1] } else { shape.clone() };
-            let mut spec = TensorSpec::new(name, element::of_onnx(*datatype)?, shape);
+            let mut spec = TensorSpec::new(name, element::of_onnx(datatype.cast_unsigned().into())?, shape);
             spec.unranked = unranked;
             Some(spec)
         }
@@ -150,7 +152,7 @@ fn spec_of(end: &Endpoint, graph: &Graph) -> Option<TensorSpec> {
             let classes = graph.zipped.iter().find(|(output, _)| *output == name);
             let classes = classes.map(|(_, classes)| classes.clone()).unwrap_or_default();
             let width = if classes.is_empty() { -1 } else { i64::try_from(classes.len()).unwrap_or(-1) };
-            let datatype = element::of_onnx(*datatype)?;
+            let datatype = element::of_onnx(datatype.cast_unsigned().into())?;
             datatype.size()?;
             Some(TensorSpec::new(name, datatype, [-1, width]).with_labels(classes))
         }
@@ -203,6 +205,10 @@ impl Model for OrtModel {
 
     fn cost(&self, rows: usize) -> Duration {
         self.pace.of(rows)
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 
     fn batching(&self) -> Batching {

@@ -13,7 +13,7 @@ class Told:
         self.outputs = [value.decode() for name, value in fields if name == "output"]
 
 
-PICKLES, WEIGHTS = (".joblib", ".pkl", ".pickle"), (".pt", ".pth", ".bin", ".safetensors")
+PICKLES, WEIGHTS = (".joblib", ".pkl", ".pickle"), (".pt", ".pth", ".pt2", ".bin", ".safetensors")
 
 
 def loaded(told):

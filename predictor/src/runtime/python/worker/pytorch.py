@@ -2,6 +2,10 @@
 
 # PyTorch, eager: a whole module, or its weights and the class that takes them.
 
+# What has no `eval`: it was traced in one state.
+COMPILED = ("python_torch_export", "python_aotinductor")
+
+
 class Torch:
     """A module: tensors in the order of `forward`, outputs flattened."""
 
@@ -11,7 +15,9 @@ class Torch:
         torch = need("torch")
         torch.set_grad_enabled(False)
         torch.set_num_threads(max(1, told.threads))
-        self.module, self.platform, self.told = module.eval(), platform, told
+        self.module, self.platform, self.told = module, platform, told
+        if platform not in COMPILED:
+            module.eval()
 
     def signature(self):
         # What the command line says of inputs and outputs is the predictor's; else `forward` tells the names.
@@ -23,7 +29,7 @@ class Torch:
     def inputs(self):
         try:
             parameters = list(inspect.signature(self.module.forward).parameters.values())
-        except (TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError):
             return ["input-0"]
         plain = [it.name for it in parameters
                  if it.kind in (it.POSITIONAL_ONLY, it.POSITIONAL_OR_KEYWORD) and it.default is it.empty]
@@ -104,8 +110,25 @@ def with_class(cls, path, told):
     return Torch(module, "python_pytorch_state_dict", told)
 
 
+def exported(path):
+    """What kind of an exported program a file is, by its list of files; None where it is none."""
+    import zipfile
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = [it.partition("/")[2] for it in archive.namelist()]
+    if any(it.startswith("data/aotinductor/") for it in names):
+        return "python_aotinductor"
+    return "python_torch_export" if "models/model.json" in names else None
+
+
 def without_class(path, told):
     torch = need("torch")
+    kind = exported(path)
+    if kind == "python_torch_export":
+        return Torch(torch.export.load(path).module(), kind, told)
+    if kind == "python_aotinductor":
+        return Torch(need("torch._inductor", "torch").aoti_load_package(path), kind, told)
     try:
         return Torch(torch.jit.load(path, map_location="cpu"), "python_torchscript", told)
     except RuntimeError:
