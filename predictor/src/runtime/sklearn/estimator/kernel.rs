@@ -82,43 +82,82 @@ impl Vectors {
     /// Evaluates the kernel of the row and each vector. What is beyond the last vector has no meaning.
     #[inline(always)]
     pub(super) fn evaluate(&self, kernel: Kernel, row: &[f64], values: &mut [f64]) {
-        let product = |x, v| x * v;
         match kernel {
-            Kernel::Linear => self.accumulate(row, values, product, |sums| sums),
-            Kernel::Rbf { gamma } => {
-                let square = |x, v| (x - v) * (x - v);
-                self.accumulate(row, values, square, |sums| exp(sums.map(|it| -gamma * it)));
-            }
+            Kernel::Linear => self.accumulate(row, values, &Product(|sums| sums)),
+            Kernel::Rbf { gamma } => self.accumulate(row, values, &Distance { gamma }),
             Kernel::Poly { gamma, coef0, degree } => {
-                self.accumulate(row, values, product, |sums| {
-                    power(sums.map(|it| gamma * it + coef0), degree)
-                });
+                self.accumulate(
+                    row,
+                    values,
+                    &Product(move |sums: Lanes| power(sums.map(|it| gamma * it + coef0), degree)),
+                );
             }
             Kernel::Sigmoid { gamma, coef0 } => {
-                self.accumulate(row, values, product, |sums| sums.map(|it| (gamma * it + coef0).tanh()));
+                self.accumulate(
+                    row,
+                    values,
+                    &Product(move |sums: Lanes| sums.map(|it| (gamma * it + coef0).tanh())),
+                );
             }
         }
     }
 
     /// Sums a term over the features, for each vector, and makes the kernel's values of the sums.
     #[inline(always)]
-    fn accumulate(
-        &self,
-        row: &[f64],
-        values: &mut [f64],
-        term: impl Fn(f64, f64) -> f64,
-        end: impl Fn([f64; LANES]) -> [f64; LANES],
-    ) {
+    fn accumulate(&self, row: &[f64], values: &mut [f64], terms: &impl Terms) {
         let (values, _) = values.as_chunks_mut::<LANES>();
         for (block, values) in self.blocks.of::<LANES>().chunks_exact(self.features).zip(values) {
             let mut sums = [0.0; LANES];
             for (x, lane) in row.iter().zip(block) {
                 for at in 0..LANES {
-                    sums[at] += term(*x, lane[at]);
+                    sums[at] += terms.term(*x, lane[at]);
                 }
             }
-            *values = end(sums);
+            *values = terms.end(sums);
         }
+    }
+}
+
+type Lanes = [f64; LANES];
+
+/// What is summed up, and what is made of the sums. Not closures, where it counts: those stay functions of their own.
+trait Terms {
+    fn term(&self, x: f64, v: f64) -> f64;
+    fn end(&self, sums: Lanes) -> Lanes;
+}
+
+/// The squared distance, and how near that is.
+struct Distance {
+    gamma: f64,
+}
+
+impl Terms for Distance {
+    #[inline(always)]
+    fn term(&self, x: f64, v: f64) -> f64 {
+        (x - v) * (x - v)
+    }
+
+    #[inline(always)]
+    fn end(&self, mut sums: Lanes) -> Lanes {
+        for sum in &mut sums {
+            *sum *= -self.gamma;
+        }
+        exp(sums)
+    }
+}
+
+/// The product, and something of it.
+struct Product<F>(F);
+
+impl<F: Fn(Lanes) -> Lanes> Terms for Product<F> {
+    #[inline(always)]
+    fn term(&self, x: f64, v: f64) -> f64 {
+        x * v
+    }
+
+    #[inline(always)]
+    fn end(&self, sums: Lanes) -> Lanes {
+        (self.0)(sums)
     }
 }
 

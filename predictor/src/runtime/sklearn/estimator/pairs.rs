@@ -99,16 +99,19 @@ impl Pairs {
             Self::Kernel { kernel, vectors, coefficients, starts, intercepts } => {
                 vectors.evaluate(*kernel, row, room);
                 let count = starts[starts.len() - 1];
-                let part = |class: usize, other: usize| {
-                    let range = starts[class]..starts[class + 1];
-                    dot(&coefficients[other * count..][..count][range.clone()], &room[range])
-                };
                 let mut rest = scores.iter_mut().zip(intercepts);
-                for_each_pair(starts.len() - 1, |first, second| {
-                    if let Some((score, intercept)) = rest.next() {
-                        *score = part(first, second - 1) + part(second, first) + intercept;
+                // No closures: those stay functions of their own.
+                for first in 0..starts.len() - 1 {
+                    for second in first + 1..starts.len() - 1 {
+                        let Some((score, intercept)) = rest.next() else { return };
+                        let mut sum = 0.0;
+                        for (class, other) in [(first, second - 1), (second, first)] {
+                            let (start, end) = (starts[class], starts[class + 1]);
+                            sum += dot(&coefficients[other * count..][start..end], &room[start..end]);
+                        }
+                        *score = sum + intercept;
                     }
-                });
+                }
             }
         }
     }
