@@ -22,6 +22,7 @@ pub mod threads;
 pub mod transform;
 mod wire;
 pub mod workers;
+pub mod zip;
 
 pub use call::{
     BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Travellers, Verb,
