@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use weir_sdk::flags::{seconds, switch};
 use weir_sdk::host::{ListedInputs, Loaded, ModelHost, ModelOptions, UpstreamHost};
-use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Target, Threads, storage};
+use weir_sdk::storage::{Storage, StorageFlags};
+use weir_sdk::{BuildError, Launch, Model, ServerFlags, Service, Target, Threads};
 
 use runtime::onnx::GpuFlags;
 use runtime::python::{self, PythonOptions};
@@ -92,6 +93,8 @@ struct Flags {
     #[arg(long = "outputs", default_value = "", hide_default_value = true, value_parser = tensors::read, help_heading = MODEL)]
     outputs: tensors::Specs,
     #[command(flatten)]
+    storage: StorageFlags,
+    #[command(flatten)]
     server: ServerFlags,
 }
 
@@ -155,7 +158,8 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let inputs = flags.v1_inputs.or(as_tensorflow_serving).unwrap_or_default();
     let uri = flags.model_dir.or(flags.model_base_path);
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
-    let uri = uri.unwrap_or_else(|| "/mnt/models".to_owned());
+    let storage =
+        Storage::new(&flags.storage, &launch.env).map_err(|error| BuildError::Config(error.to_string()))?;
     let threads = Threads::default();
     // TensorFlow Serving heeds the flag of both where neither of the two is said; nought is as if it were not written.
     let said = |it: Option<usize>| it.filter(|&it| it > 0);
@@ -200,7 +204,10 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         python,
         tensors,
     };
-    let host = ModelHost::new(options, Box::new(move || load_logged(&name, &uri, runtime, &load_options)));
+    let host = ModelHost::new(
+        options,
+        Box::new(move || load_logged(&name, &storage, uri.as_deref(), runtime, &load_options)),
+    );
     let background = Box::new({
         let host = std::sync::Arc::clone(&host);
         // What went wrong is in the log, and in every answer.
@@ -236,12 +243,14 @@ pub fn find(format: &str) -> Result<&'static dyn Runtime, BuildError> {
 
 fn load_logged(
     name: &str,
-    uri: &str,
+    storage: &Storage,
+    uri: Option<&str>,
     runtime: Option<&dyn Runtime>,
     options: &LoadOptions,
 ) -> Result<Loaded, String> {
     let started = std::time::Instant::now();
-    let outcome = storage::locate(uri, Path::new("."))
+    let outcome = storage
+        .locate_model(uri, Path::new("."))
         .map_err(|error| (error.to_string(), String::new()))
         .and_then(|path| {
             let (path, version) = versioned(path);

@@ -7,7 +7,7 @@ use weir_proto::document::{Position, Problem, Severity};
 use weir_proto::manifest::{
     self, Annotation, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
 };
-use weir_sdk::{HeaderList, Launch, storage};
+use weir_sdk::{Env, HeaderList, Launch, storage};
 
 use crate::component::Kind;
 use crate::sources::{self, Source};
@@ -31,7 +31,7 @@ impl Plan {
     /// The problems, one a line, when one of them is an error; or why a file cannot be read.
     pub fn of_files(files: &[PathBuf]) -> Result<Self, String> {
         let sources = sources::read(files).map_err(|error| error.to_string())?;
-        let (plan, problems) = read(&sources);
+        let (plan, problems) = read(&sources, &Env::default());
         if has_errors(&problems) {
             return Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         }
@@ -75,14 +75,16 @@ pub struct ComponentPlan {
     pub note: String,
 }
 
-/// Reads manifests into a plan. The plan is complete only when no problem is an error.
-pub(crate) fn read(sources: &[Source]) -> (Plan, Vec<Problem>) {
+/// Reads manifests into a plan. The plan is complete only when no problem is an error. What `env` says of storage is for the
+/// components that fetch something.
+pub(crate) fn read(sources: &[Source], env: &Env) -> (Plan, Vec<Problem>) {
     let mut plan = Plan::default();
     let mut problems = Vec::new();
+    let stores: Vec<_> = env.iter().filter(|(name, _)| storage::is_variable(name)).collect();
     for source in sources {
         let (services, met) = manifest::parse(&source.name, &source.text);
         problems.extend(met);
-        let mut planner = Planner { source, problems: &mut problems, for_all: Vec::new() };
+        let mut planner = Planner { source, problems: &mut problems, for_all: Vec::new(), stores: &stores };
         for service in services {
             if plan.services.iter().any(|it| it.name == service.name) {
                 let message =
@@ -131,6 +133,8 @@ struct Planner<'a> {
     problems: &'a mut Vec<Problem>,
     /// The flags that every component of a service has.
     for_all: Vec<String>,
+    /// The variables of who runs this that say something of storage.
+    stores: &'a [(&'a str, &'a str)],
 }
 
 impl Planner<'_> {
@@ -240,12 +244,7 @@ impl Planner<'_> {
         // A model that another server holds lies where that one finds it.
         let elsewhere = flag(&spec.args, UPSTREAM).is_some();
         if !elsewhere {
-            let Some(uri) = spec.storage_uri else {
-                self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
-                return None;
-            };
-            let folder = self.locate(&uri, spec.at, "predictor.model.storageUri")?;
-            args.extend(["--model_dir".to_owned(), folder]);
+            args.extend(self.place(&spec)?);
         }
         if by_python {
             args.extend(["--runtime".to_owned(), python::NAME.to_owned()]);
@@ -275,6 +274,26 @@ impl Planner<'_> {
             format!("runtime `{0}`, because modelFormat.name is `{0}`; served by {engine}", spec.format)
         };
         Some(plan)
+    }
+
+    /// The arguments that say where a model is.
+    fn place(&mut self, spec: &ModelSpec) -> Option<Vec<String>> {
+        const FIELD: &str = "predictor.model.storageUri";
+        if !spec.storage_uris.is_empty() {
+            let places = spec.storage_uris.iter().map(|(uri, folder)| {
+                self.locate(uri, spec.at, "predictor.storageUris").map(|it| (it, folder.clone()))
+            });
+            let places: Vec<_> = places.collect::<Option<_>>()?;
+            return Some(vec!["--storage_uris".to_owned(), storage::places_to_json(&places)]);
+        }
+        if let Some(spec) = &spec.storage_spec {
+            return Some(vec!["--storage_spec".to_owned(), spec.clone()]);
+        }
+        let Some(uri) = &spec.storage_uri else {
+            self.error(spec.at, FIELD, "missing: where is the model?");
+            return None;
+        };
+        Some(vec!["--model_dir".to_owned(), self.locate(uri, spec.at, FIELD)?])
     }
 
     /// A container of Weir's own services is started here as one of them; any other needs a container engine.
@@ -323,7 +342,13 @@ impl Planner<'_> {
         let mut all = self.for_all.clone();
         all.extend(args);
         all.extend(["--model_name".to_owned(), model.to_owned()]);
-        let launch = Launch { args: all, env: env.into_iter().collect() };
+        let fetches = matches!(kind, Kind::Predictor | Kind::Explainer);
+        let stores = self
+            .stores
+            .iter()
+            .filter(|_| fetches)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let launch = Launch { args: all, env: stores.chain(env).collect() };
         let mut trial = launch.clone();
         if kind == Kind::Explainer {
             // Its address is not known before the router's sockets are bound.
@@ -339,8 +364,8 @@ impl Planner<'_> {
 
     fn locate(&mut self, uri: &str, at: Position, field: &str) -> Option<String> {
         let base: &Path = &self.source.base;
-        match storage::locate(uri, base) {
-            Ok(path) => Some(path.display().to_string()),
+        match storage::resolve(uri, base) {
+            Ok(place) => Some(place),
             Err(error) => {
                 self.error(at, field, error.to_string());
                 None

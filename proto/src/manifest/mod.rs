@@ -83,6 +83,10 @@ pub struct ModelSpec {
     pub format_version: Option<String>,
     /// Where the files are.
     pub storage_uri: Option<String>,
+    /// The same in parts, `storage: {key, path, parameters}`, as JSON: a secret may complete it.
+    pub storage_spec: Option<String>,
+    /// Several places, each with the folder it shall be in.
+    pub storage_uris: Vec<(String, String)>,
     /// `v1`, `v2`, `grpc-v1` or `grpc-v2`.
     pub protocol_version: Option<String>,
     /// The runtime the user wants, by name.

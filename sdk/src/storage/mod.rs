@@ -43,7 +43,7 @@ pub use list::Listing;
 pub use place::Place;
 pub use progress::{Report, Snapshot};
 pub use settings::{Limits, Settings, StorageFlags, Transfer};
-pub use spec::{Spec, is_variable};
+pub use spec::{Places, Spec, is_variable, places_to_json};
 
 use crate::run::Signals;
 use crate::{BoxFuture, Env};
@@ -126,6 +126,7 @@ pub fn resolve(uri: &str, base: &Path) -> Result<String, StorageError> {
 pub struct Storage {
     settings: Settings,
     spec: Option<Spec>,
+    places: Option<Places>,
     report: Report,
     held: Mutex<Vec<cache::Held>>,
 }
@@ -139,7 +140,13 @@ impl Storage {
         let settings = Settings::of(flags, env)?;
         let spec = flags.spec.as_deref().map(Spec::read).transpose()?;
         let spec = spec.or_else(|| Spec::of_environment(env));
-        Ok(Self { settings, spec, report: Report::default(), held: Mutex::default() })
+        Ok(Self {
+            settings,
+            spec,
+            places: flags.uris.clone(),
+            report: Report::default(),
+            held: Mutex::default(),
+        })
     }
 
     /// Tells how far downloads are in another way than by the log.
@@ -156,12 +163,18 @@ impl Storage {
         self
     }
 
-    /// The URI that a storage spec says, where there is one.
+    /// Makes a service's model available: at the places that its flags name, the URI, or what its storage spec says; in KServe's
+    /// folder where nothing says more. Blocks until it is.
     ///
     /// # Errors
-    /// [`StorageError::Settings`] when `STORAGE_CONFIG` does not complete it.
-    pub fn of_spec(&self) -> Result<Option<String>, StorageError> {
-        self.spec.as_ref().map(|it| it.uri(&self.settings.env)).transpose()
+    /// [`StorageError`].
+    pub fn locate_model(&self, uri: Option<&str>, base: &Path) -> Result<PathBuf, StorageError> {
+        match (&self.places, uri, &self.spec) {
+            (Some(places), _, _) => self.locate_all(&places.0, base),
+            (None, Some(uri), _) => self.locate(uri, base),
+            (None, None, Some(spec)) if spec.has_path() => self.locate(&spec.uri(&self.settings.env)?, base),
+            (None, None, _) => self.locate("/mnt/models", base),
+        }
     }
 
     /// Makes what the URI names available on this machine: in place where it is here, else in the cache. Blocks until it is.

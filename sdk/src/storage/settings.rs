@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::StorageError;
 use super::patterns::Patterns;
 use super::policy::Policy;
+use super::spec::Places;
 use crate::Env;
 use crate::flags::truth;
 
@@ -41,6 +42,9 @@ pub struct StorageFlags {
     /// A storage spec as JSON: `{"key": ..., "path": ..., "parameters": {...}}`, completed by $STORAGE_CONFIG
     #[arg(long = "storage_spec", help_heading = HEADING)]
     pub(super) spec: Option<String>,
+    /// Several places as JSON, each with the folder it shall be in: `[{"uri": ..., "mountPath": ...}]`
+    #[arg(long = "storage_uris", value_parser = super::spec::places, help_heading = HEADING)]
+    pub(super) uris: Option<Places>,
 }
 
 const HEADING: &str = "Where models come from";

@@ -37,6 +37,11 @@ impl Spec {
         env.get("STORAGE_CONFIG").or_else(|| env.get("STORAGE_OVERRIDE_CONFIG")).map(|_| Self::default())
     }
 
+    /// Whether it says where the model is; else it only completes what a URI says.
+    pub(super) fn has_path(&self) -> bool {
+        !self.path.is_empty()
+    }
+
     /// The URI that it says.
     ///
     /// # Errors
@@ -119,6 +124,40 @@ impl Spec {
         entry.extend(self.parameters.clone());
         Ok(entry)
     }
+}
+
+/// Several places, each with the folder it shall be in; relative to the one that all are in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places(pub(super) Vec<(String, String)>);
+
+/// Reads several places as JSON.
+///
+/// # Errors
+/// What was expected.
+pub(super) fn places(text: &str) -> Result<Places, String> {
+    let expected = || {
+        "expected a JSON list such as `[{\"uri\": \"s3://b/m\", \"mountPath\": \"/mnt/models\"}]`".to_owned()
+    };
+    let list: Vec<Map<String, Value>> = serde_json::from_str(text).map_err(|_| expected())?;
+    let place = |it: &Map<String, Value>| {
+        let text = |name: &str| it.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some((text("uri")?, text("mountPath").unwrap_or_else(|| "/mnt/models".to_owned())))
+    };
+    let places: Vec<_> = list.iter().map(place).collect::<Option<_>>().ok_or_else(expected)?;
+    let parts =
+        |folder: &str| folder.split('/').filter(|it| !it.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let folders: Vec<_> = places.iter().map(|it| parts(&it.1)).collect();
+    let shared = folders.iter().skip(1).fold(folders.first().cloned().unwrap_or_default(), |shared, it| {
+        shared.into_iter().zip(it).take_while(|(a, b)| a == *b).map(|(a, _)| a).collect()
+    });
+    let below = folders.iter().map(|it| it[shared.len()..].join("/"));
+    Ok(Places(places.iter().map(|it| it.0.clone()).zip(below).collect()))
+}
+
+/// Writes several places as [`StorageFlags`](super::StorageFlags) read them.
+pub fn places_to_json(places: &[(String, String)]) -> String {
+    let place = |(uri, folder): &(String, String)| serde_json::json!({"uri": uri, "mountPath": folder});
+    Value::Array(places.iter().map(place).collect()).to_string()
 }
 
 /// The fields of a secret's entry, and the variables that mean the same.
@@ -207,6 +246,10 @@ mod tests {
         assert_eq!(spec.uri(&env).unwrap(), "s3://c/m");
         assert_eq!(spec.environment(&env).unwrap().get("S3_VERIFY_SSL"), Some("0"));
         assert!(Spec::read(r#"{"key": "third", "path": "m"}"#).unwrap().uri(&env).is_err());
+        let list =
+            [("s3://b/m".to_owned(), "/mnt/models".to_owned()), ("a".to_owned(), "/mnt/models/x".to_owned())];
+        let read = places(&places_to_json(&list)).unwrap();
+        assert_eq!(read.0, [("s3://b/m".to_owned(), String::new()), ("a".to_owned(), "x".to_owned())]);
         let env: Env = [("STORAGE_CONFIG", r#"{"type": "s3", "bucket": "b"}"#)].into_iter().collect();
         let spec = Spec::of_environment(&env).unwrap();
         assert_eq!(spec.completed("<scheme-placeholder>://m", &env).unwrap(), "s3://b/m");

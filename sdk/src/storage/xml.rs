@@ -124,8 +124,6 @@ impl File {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn both_kinds_of_lists_are_read() {
         let s3 = br#"<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>
