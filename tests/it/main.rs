@@ -32,6 +32,7 @@ mod registry;
 mod schema;
 mod separate;
 mod serve;
+mod storage;
 mod telemetry;
 mod tensorflow;
 mod tidy;

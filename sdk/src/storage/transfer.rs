@@ -125,7 +125,10 @@ impl Work {
     async fn part(&self, part: &Part, most: u64) -> Result<(), StorageError> {
         let object = &self.listing.objects[part.object];
         let path = self.files.join(&object.path);
-        if let Ok(from) = object.url.to_file_path() {
+        // An image that is a layout on this machine; nothing else lists such an address.
+        if object.url.scheme() == "file"
+            && let Ok(from) = object.url.to_file_path()
+        {
             let disk = |error: std::io::Error| StorageError::disk(&from, &error);
             let copied = tokio::fs::copy(&from, &path).await.map_err(disk)?;
             self.progress.came(copied);
