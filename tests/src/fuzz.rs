@@ -8,6 +8,7 @@ mod json;
 mod messages;
 mod models;
 mod seeds;
+mod storage;
 mod texts;
 
 use std::fmt::Debug;
@@ -24,6 +25,7 @@ pub use models::{
     ask, background, lightgbm, model_archive, onnx, onnx_graph, open, pickle, pmml, saved_model, worker,
     xgboost,
 };
+pub use storage::{archive, storage_config, store_list};
 pub use texts::{document, manifest};
 
 /// Every parser of outside bytes.
@@ -48,6 +50,9 @@ pub static TARGETS: &[Target] = &[
     Target { name: "event", check: event, seeds: events::seeds },
     Target { name: "worker", check: worker, seeds: seeds::worker_messages },
     Target { name: "model_archive", check: model_archive, seeds: seeds::model_archives },
+    Target { name: "archive", check: archive, seeds: storage::archives },
+    Target { name: "store_list", check: store_list, seeds: storage::store_lists },
+    Target { name: "storage_config", check: storage_config, seeds: storage::storage_configs },
 ];
 
 /// A parser and what must hold for it.

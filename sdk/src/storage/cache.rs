@@ -68,7 +68,7 @@ impl Fetching<'_> {
     }
 
     /// Fetches into a folder. The folder is as it was until all is there; then everything is in it.
-    pub(super) async fn into_folder(&self, place: &Place, folder: &Path) -> Result<(), StorageError> {
+    pub(super) async fn fill(&self, place: &Place, folder: &Path) -> Result<(), StorageError> {
         let (staging, beside) = self.staging_of(place, folder)?;
         let lock = self.lock(&staging.join("lock"), place).await?;
         let work = staging.join("work");

@@ -89,7 +89,7 @@ fn access_of(place: &Place, settings: &Settings) -> Result<Arc<dyn Access>, Stor
 
 /// What a file of credentials says.
 enum Account {
-    Service { email: String, key_id: String, key: RsaKeyPair, url: Url },
+    Service { email: String, key_id: String, key: Box<RsaKeyPair>, url: Url },
     User { id: String, secret: String, refresh: String, url: Url },
 }
 
@@ -108,7 +108,7 @@ impl Account {
                 let pem = field("private_key")?;
                 let wrong = || "`private_key` is no RSA key in PKCS#8 form".to_owned();
                 let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong())?;
-                let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_| wrong())?;
+                let key = Box::new(RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_| wrong())?);
                 let key_id = field("private_key_id").unwrap_or_default();
                 Ok(Self::Service { email: field("client_email")?, key_id, key, url })
             }

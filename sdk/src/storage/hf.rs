@@ -90,7 +90,7 @@ fn model_of(place: &Place) -> Result<(&str, &str), StorageError> {
             && !matches!(*it, "." | "..")
             && it.chars().all(|it| it.is_ascii_alphanumeric() || "-_.".contains(it))
     };
-    if parts.len() != 2 || !parts.iter().all(|it| is_name(it)) || revision.is_empty() {
+    if parts.len() != 2 || !parts.iter().all(is_name) || revision.is_empty() {
         return Err(place.refused("expected `hf://owner/model` or `hf://owner/model:revision`"));
     }
     Ok((model, revision))

@@ -220,7 +220,7 @@ impl Storage {
         }
         let (settings, place) = (&settings, &place);
         on_own_threads(&place.shown(), |stop| async move {
-            cache::Fetching { settings, report: &self.report, stop }.into_folder(place, folder).await
+            cache::Fetching { settings, report: &self.report, stop }.fill(place, folder).await
         })
     }
 

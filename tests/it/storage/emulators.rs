@@ -84,7 +84,7 @@ async fn moto_gives_models_of_s3_and_of_google() {
 
 #[tokio::test]
 async fn azurite_gives_a_model() {
-    let how = "`npm install --prefix target/azurite azurite` makes it";
+    let how = "`mkdir -p target/azurite && cp tests/storage/package.json target/azurite && (cd target/azurite && npm install)` makes it";
     let Some(azurite) = installed("WEIR_STORAGE_AZURITE", "azurite/node_modules/.bin/azurite-blob", how)
     else {
         return;

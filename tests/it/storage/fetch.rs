@@ -1,7 +1,5 @@
 //! The subcommand `fetch`, in the place of KServe's init container, and services that fetch what a manifest names.
 
-use std::process::Command;
-
 use super::server::{Answer, Server, tree};
 use crate::harness::{get, manifest, post, root, wait_for, weir};
 
@@ -117,8 +115,7 @@ async fn a_manifest_with_remote_places_is_valid_without_the_network() {
         "  predictor: {sklearn: {}, storageUris: [{uri: s3://b/m}, {uri: hf://a/b, mountPath: /mnt/models/more}]}",
     ] {
         let (_folder, file) = manifest("m", spec);
-        let output: std::process::Output =
-            Command::from(weir()).args(["validate", "-f"]).arg(&file).output().unwrap();
+        let output: std::process::Output = weir().args(["validate", "-f"]).arg(&file).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{spec}: {text}");
         assert!(!text.contains("storage"), "{spec}: {text}");

@@ -161,8 +161,9 @@ impl Server {
             let end = answer.cut.unwrap_or(body.len()).min(body.len());
             // In pieces, so that what was taken is counted and not what fits into a buffer.
             for piece in body[..end].chunks(16 << 10) {
-                stream.write_all(piece).ok()?;
+                // First, for whoever has the piece may look at once.
                 self.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
+                stream.write_all(piece).ok()?;
             }
             stream.flush().ok()?;
             if answer.cut.is_some() || answer.claims.is_some() {
