@@ -156,13 +156,19 @@ impl Server {
             let length = answer.claims.unwrap_or(answer.body.len());
             let mut head = format!("HTTP/1.1 {} It\r\ncontent-length: {length}\r\n", answer.status);
             answer.headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
-            stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
             let body = if asked.method == "HEAD" { &[][..] } else { &answer.body };
             let end = answer.cut.unwrap_or(body.len()).min(body.len());
-            // In pieces, so that what was taken is counted and not what fits into a buffer.
-            for piece in body[..end].chunks(16 << 10) {
-                // First, for whoever has the piece may look at once.
-                self.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
+            let head = format!("{head}\r\n");
+            // In pieces, so that what was taken is counted and not what fits into a buffer; each is counted first, for whoever
+            // has it, or its head, may look at once.
+            let pieces = body[..end].chunks(16 << 10);
+            let first = pieces.clone().next().unwrap_or_default().len() as u64;
+            self.sent.fetch_add(first, Ordering::SeqCst);
+            stream.write_all(head.as_bytes()).ok()?;
+            for (at, piece) in pieces.enumerate() {
+                if at > 0 {
+                    self.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
+                }
                 stream.write_all(piece).ok()?;
             }
             stream.flush().ok()?;
