@@ -9,7 +9,7 @@ use std::time::Duration;
 use weir_proto::document;
 use weir_sdk::host::{ExplainHost, ExplainOptions};
 use weir_sdk::storage::{Storage, StorageFlags};
-use weir_sdk::{BuildError, Launch, Origin, Peer, ServerFlags, Service, Target};
+use weir_sdk::{BuildError, Launch, Origin, Peer, Process, ServerFlags, Service, Target};
 
 use method::MethodSpec;
 
@@ -79,5 +79,5 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let timeout = Duration::try_from_secs_f64(flags.timeout_seconds)
         .map_err(|_| BuildError::Config("`--predictor_request_timeout_seconds` is no time".to_owned()))?;
     let handle = ExplainHost::new(flags.model_name, explain, predictor, ExplainOptions { timeout });
-    Ok(Service { handle, flags: flags.server, background: None })
+    Ok(Service { handle, flags: flags.server, background: None, process: Process::default() })
 }

@@ -2,6 +2,7 @@
 //!
 //! This crate never awaits, reads no file, opens no socket and logs nothing: bytes in, typed values or an [`Error`] out.
 
+pub mod batch;
 pub mod document;
 mod element;
 pub mod error;

@@ -9,7 +9,7 @@ mod router;
 use std::sync::Arc;
 
 use weir_proto::document;
-use weir_sdk::{BuildError, Launch, ServerFlags, Service};
+use weir_sdk::{BuildError, Launch, Process, ServerFlags, Service};
 
 pub use route::{Revision, Route, Weight};
 pub use router::Router;
@@ -55,7 +55,12 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         None => vec![one_route(&flags)?],
     };
     route::settle_headers(&mut routes, &mut flags.server);
-    Ok(Service { handle: Arc::new(Router::new(routes)), flags: flags.server, background: None })
+    Ok(Service {
+        handle: Arc::new(Router::new(routes)),
+        flags: flags.server,
+        background: None,
+        process: Process::default(),
+    })
 }
 
 /// The route that the flags of a single model tell.

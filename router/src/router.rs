@@ -92,17 +92,18 @@ impl Router {
 
 /// What one service of a route says of its model.
 fn status(origin: Origin, name: String, told: Result<Description, Error>) -> ModelStatus {
-    let failed = |reason: String| ModelStatus {
-        name: name.clone(),
-        version: String::new(),
-        state: ModelState::Failed,
-        reason,
-    };
+    let failed = |reason: String| ModelStatus::away(name.clone(), ModelState::Failed, reason);
     let told = match told {
         Ok(told) => told,
         Err(error) => return failed(error.message),
     };
-    match told.models.into_iter().find(|it| it.name == name || it.is_missing()) {
+    let mut models = told.models;
+    // A predictor may have others beside this one, and a service that was named by hand may call it otherwise.
+    let at = models
+        .iter()
+        .position(|it| it.name == name)
+        .or_else(|| models.iter().position(ModelStatus::is_missing));
+    match at.map(|at| models.swap_remove(at)) {
         Some(model) if model.is_missing() => {
             let reason = format!("the {origin}: {}", model.reason);
             ModelStatus { reason, ..model }
@@ -120,6 +121,12 @@ fn together(name: &str, mut told: Vec<ModelStatus>) -> ModelStatus {
         .into_iter()
         .find(|&state| has(state))
         .unwrap_or(ModelState::Ready);
+    // Of several revisions a version is as far as where it is least far.
+    let mut versions: Vec<_> = told.iter().flat_map(|it| it.versions.iter().cloned()).collect();
+    versions.sort_by_cached_key(|it| {
+        (it.version.parse::<u64>().unwrap_or(0), it.version.clone(), it.state == ModelState::Ready)
+    });
+    versions.dedup_by(|next, before| next.version == before.version);
     // Predictors have versions; of several revisions the lowest is told.
     let version = told.iter().map(|it| it.version.clone()).filter(|it| !it.is_empty()).min();
     told.retain(|it| it.state == state && !it.reason.is_empty());
@@ -131,6 +138,7 @@ fn together(name: &str, mut told: Vec<ModelStatus>) -> ModelStatus {
         version: version.unwrap_or_default(),
         state,
         reason: reasons.join("; "),
+        versions,
     }
 }
 

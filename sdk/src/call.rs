@@ -248,6 +248,32 @@ pub struct ModelStatus {
     pub state: ModelState,
     /// Why it does not; empty when it does.
     pub reason: String,
+    /// Each of its versions, the lowest first; empty where nobody tells more than the fields above.
+    pub versions: Vec<VersionStatus>,
+}
+
+/// What a service says of one version of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionStatus {
+    /// The version.
+    pub version: String,
+    /// Whether it answers, and if not, how far it is.
+    pub state: ModelState,
+    /// Why it does not; empty when it does.
+    pub reason: String,
+    /// About how many bytes of memory it holds, where anybody can tell.
+    pub memory_bytes: Option<u64>,
+}
+
+/// What one version of a model holds of the memory, also while it only waits for its last request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryHeld {
+    /// The model's name.
+    pub model: String,
+    /// The version.
+    pub version: String,
+    /// About how many bytes.
+    pub bytes: u64,
 }
 
 /// How far a model is.
@@ -277,8 +303,26 @@ impl ModelState {
 impl ModelStatus {
     /// Of a model that answers.
     pub fn ready(name: impl Into<String>, version: impl Into<String>) -> Self {
-        let (name, version) = (name.into(), version.into());
-        Self { name, version, state: ModelState::Ready, reason: String::new() }
+        Self { name: name.into(), version: version.into(), ..Self::is(ModelState::Ready, "") }
+    }
+
+    /// Of a model without a version that answers, in that state for that reason.
+    pub fn away(name: impl Into<String>, state: ModelState, reason: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::is(state, reason) }
+    }
+
+    fn is(state: ModelState, reason: impl Into<String>) -> Self {
+        let (name, version, versions) = (String::new(), String::new(), Vec::new());
+        Self { name, version, state, reason: reason.into(), versions }
+    }
+
+    /// Returns its versions; one that says what is known where nobody tells more.
+    pub fn rows(&self) -> Vec<VersionStatus> {
+        if !self.versions.is_empty() {
+            return self.versions.clone();
+        }
+        let Self { version, state, reason, .. } = self.clone();
+        vec![VersionStatus { version, state, reason, memory_bytes: None }]
     }
 
     /// Returns whether it answers.
@@ -306,7 +350,9 @@ pub enum RepositoryVerb {
 pub struct Metadata {
     /// The name.
     pub name: String,
-    /// The versions served.
+    /// The version that is told of, where whoever serves it says so.
+    pub version: String,
+    /// The versions served, the lowest first.
     pub versions: Vec<String>,
     /// What it takes and gives.
     pub signature: Signature,
@@ -327,6 +373,11 @@ pub trait Handle: Send + Sync + 'static {
 
     /// Tells of its models, also of those that were unloaded. It is ready when none of them is missing.
     fn models(&self) -> BoxFuture<'_, Vec<ModelStatus>>;
+
+    /// Tells who holds how much memory, where models are held.
+    fn memory(&self) -> Vec<MemoryHeld> {
+        Vec::new()
+    }
 
     /// Tells what a model takes and gives.
     fn metadata<'a>(&'a self, model: &'a str, version: &'a str) -> BoxFuture<'a, Result<Metadata, Error>>;

@@ -12,26 +12,31 @@ pub mod host;
 mod id;
 pub mod metrics;
 pub mod model;
+pub mod pool;
+mod process;
 mod properties;
 mod repoll;
 pub mod run;
 pub mod server;
 pub mod storage;
 pub mod telemetry;
+pub mod text_proto;
 pub mod threads;
 pub mod transform;
 mod wire;
-pub mod workers;
 pub mod zip;
 
 pub use call::{
-    BoxFuture, Call, Context, Handle, Metadata, ModelState, ModelStatus, RepositoryVerb, Travellers, Verb,
+    BoxFuture, Call, Context, Handle, MemoryHeld, Metadata, ModelState, ModelStatus, RepositoryVerb,
+    Travellers, Verb, VersionStatus,
 };
 pub use client::{Peer, Target};
 pub use explain::{Explain, Explanation, Inquiry, Next};
 pub use flags::{Env, HeaderList, Launch, ServerFlags};
 pub use metrics::Metrics;
 pub use model::{Asked, Batching, Model, Question, Reply, Whole};
+pub use pool::Pool;
+pub use process::Process;
 pub use run::{BuildError, Service, main};
 pub use server::{Drain, Events, Limits, Running, Server, Sockets, Switches};
 pub use threads::Threads;

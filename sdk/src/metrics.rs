@@ -12,13 +12,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::Verb;
+use crate::{MemoryHeld, Verb};
 
 /// KServe's buckets, and finer ones below: here a request is a matter of microseconds.
 const BUCKETS: [f64; 20] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1,
     0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
 ];
+
+/// Sizes of batches.
+const SIZES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabel {
@@ -33,6 +36,12 @@ struct RequestLabels {
     code: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    model_name: String,
+    version: String,
+}
+
 type Timings = Family<ModelLabel, Histogram, fn() -> Histogram>;
 
 /// The metrics of one service.
@@ -41,6 +50,10 @@ pub struct Metrics {
     timings: [Timings; 4],
     requests: Family<RequestLabels, Counter>,
     in_flight: Gauge,
+    memory: Family<VersionLabels, Gauge>,
+    waits: Timings,
+    batch_rows: Timings,
+    batch_requests: Timings,
     /// The series of the last request: mostly also that of the next, which then needs no labels made and looked up.
     last: Arc<ArcSwapOption<Series>>,
     registry: Arc<Mutex<Registry>>,
@@ -96,8 +109,30 @@ impl Metrics {
         registry.register("weir_requests", "requests answered, by status", requests.clone());
         let in_flight = Gauge::default();
         registry.register("weir_requests_in_flight", "requests being served", in_flight.clone());
+        let memory = Family::<VersionLabels, Gauge>::default();
+        let help = "bytes of memory that a version of a model holds, about";
+        registry.register("weir_model_memory_bytes", help, memory.clone());
+        let mut family = |constructor: fn() -> Histogram, name, help| {
+            let family = Timings::new_with_constructor(constructor);
+            registry.register(name, help, family.clone());
+            family
+        };
+        let sizes: fn() -> Histogram = || Histogram::new(SIZES);
+        let waits = family(histogram, "weir_queue_seconds", "time a request waited for the model's threads");
+        let batch_rows = family(sizes, "weir_batch_rows", "rows predicted together, without padding");
+        let batch_requests = family(sizes, "weir_batch_requests", "requests predicted together");
         let last = Arc::new(ArcSwapOption::empty());
-        Self { timings, requests, in_flight, last, registry: Arc::new(Mutex::new(registry)) }
+        Self {
+            timings,
+            requests,
+            in_flight,
+            memory,
+            waits,
+            batch_rows,
+            batch_requests,
+            last,
+            registry: Arc::new(Mutex::new(registry)),
+        }
     }
 
     /// Counts and times one request. `code` is `ok` or the name of the error's code.
@@ -130,6 +165,13 @@ impl Metrics {
         Series { model: model.to_owned(), verb, protocol, code, count, timing }
     }
 
+    /// The series of a model's queue.
+    pub(crate) fn queue(&self, model: &str) -> QueueMetrics {
+        let label = ModelLabel { model_name: model.to_owned() };
+        let of = |family: &Timings| family.get_or_create(&label).clone();
+        QueueMetrics { wait: of(&self.waits), rows: of(&self.batch_rows), requests: of(&self.batch_requests) }
+    }
+
     /// Counts a request in; the guard's drop counts it out.
     pub fn enter(&self) -> InFlight {
         self.in_flight.inc();
@@ -143,12 +185,50 @@ impl Metrics {
 
     /// Returns the text a Prometheus server scrapes.
     pub fn scrape(&self) -> String {
+        self.scrape_with(&[])
+    }
+
+    /// The same, with who holds how much memory now.
+    pub fn scrape_with(&self, held: &[MemoryHeld]) -> String {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.memory.clear();
+        for it in held {
+            let labels = VersionLabels { model_name: it.model.clone(), version: it.version.clone() };
+            // A version that was loaded again is there twice until the last request of the first has been answered.
+            self.memory.get_or_create(&labels).inc_by(i64::try_from(it.bytes).unwrap_or(i64::MAX));
+        }
         match encode(&mut text, &registry) {
             Ok(()) => text,
             Err(std::fmt::Error) => String::new(),
         }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// What is told of one model's queue.
+#[derive(Clone)]
+pub(crate) struct QueueMetrics {
+    wait: Histogram,
+    rows: Histogram,
+    requests: Histogram,
+}
+
+impl QueueMetrics {
+    /// A request waited so long.
+    pub(crate) fn waited(&self, wait: Duration) {
+        self.wait.observe(wait.as_secs_f64());
+    }
+
+    /// So many requests, of so many rows, were predicted together.
+    pub(crate) fn gathered(&self, requests: usize, rows: usize) {
+        self.requests.observe(requests as f64);
+        self.rows.observe(rows as f64);
     }
 }
 

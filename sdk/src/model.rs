@@ -53,6 +53,12 @@ pub trait Model: Send + Sync + 'static {
         Duration::ZERO
     }
 
+    /// How many threads compute during one prediction; 1 but for libraries that split their work. 0 for a model that computes
+    /// elsewhere and waits: it holds up no core.
+    fn threads(&self) -> usize {
+        1
+    }
+
     /// The same model under another of its signatures, as TensorFlow's have several; `None` when it has none of that name.
     fn under(&self, signature_name: &str) -> Option<&dyn Model> {
         let _ = signature_name;
@@ -67,6 +73,11 @@ pub trait Model: Send + Sync + 'static {
     /// Whether rows of several requests may be predicted together, and whether that is faster.
     fn batching(&self) -> Batching {
         Batching::Even
+    }
+
+    /// The most rows that one prediction takes, where there is a most: no more of several requests go together.
+    fn most_rows(&self) -> Option<usize> {
+        None
     }
 
     /// About how many bytes of memory it holds; `None` when nobody can tell.

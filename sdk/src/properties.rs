@@ -8,6 +8,8 @@ use weir_proto::{Error, Signature};
 
 const COLUMNS: &str = "columns";
 const DEFAULT_OUTPUTS: &str = "default_outputs";
+/// The version that is told of, where a request named one or a label of one.
+pub(crate) const VERSION: &str = "version";
 /// Before the name of an output.
 const LABELS: &str = "labels.";
 

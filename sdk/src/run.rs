@@ -9,7 +9,7 @@ use crate::flags::{Launch, ServerFlags};
 use crate::server::{BindError, Drain, Events, Sockets};
 use crate::storage::command;
 use crate::telemetry::Telemetry;
-use crate::{Handle, Metrics, Server};
+use crate::{Handle, Metrics, Pool, Process, Server};
 
 /// The exit code for a command line that makes no sense (`EX_USAGE`).
 pub const USAGE: u8 = 64;
@@ -25,13 +25,21 @@ pub struct Service {
     pub flags: ServerFlags,
     /// Work to do once it listens, such as to load a model; it runs on a thread that may block.
     pub background: Option<Box<dyn FnOnce() + Send>>,
+    /// What its models use of the process; told when it starts.
+    pub process: Process,
 }
 
 impl Service {
-    /// Serves on those sockets, and begins the background work.
+    /// Serves on those sockets, alone in its process, and begins the background work.
     pub fn start(self, sockets: Sockets) -> crate::server::Running {
-        let flags = &self.flags;
-        let server = Server::new(self.handle, flags.into(), Metrics::new())
+        self.start_beside(sockets, &Pool::default())
+    }
+
+    /// The same, beside other services whose models compute in that pool as well.
+    pub fn start_beside(self, sockets: Sockets, pool: &Pool) -> crate::server::Running {
+        let (flags, metrics) = (&self.flags, Metrics::new());
+        self.process.tell(pool, &metrics);
+        let server = Server::new(self.handle, flags.into(), metrics)
             .switched(flags.into())
             .propagating(flags.into())
             .events(flags.events.clone());

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use http::HeaderMap;
 use opentelemetry::KeyValue;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -142,6 +142,28 @@ pub(crate) fn client_span(path: &'static str, context: &Context) -> Option<Span>
         otel.status_code = tracing::field::Empty,
         otel.status_description = tracing::field::Empty,
     ))
+}
+
+/// Begins the span of a prediction of several requests: below the first of them that is traced, and linked with the others.
+pub(crate) fn batch_span<'s>(
+    mut requests: impl Iterator<Item = &'s Span>,
+    count: usize,
+    rows: usize,
+) -> Option<Span> {
+    let parent = requests.next()?;
+    let span = tracing::info_span!(
+        target: SPANS,
+        parent: parent,
+        "batch",
+        otel.name = "batch",
+        otel.kind = "internal",
+        requests = count,
+        rows,
+    );
+    for other in requests {
+        span.add_link(other.context().span().span_context().clone());
+    }
+    Some(span)
 }
 
 /// Ends a span, with the error it ended in.

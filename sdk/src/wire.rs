@@ -14,7 +14,7 @@ use prost::Message;
 use weir_proto::generated::mesh;
 use weir_proto::{Code, Error};
 
-use crate::{ModelState, Verb};
+use crate::{ModelState, Verb, VersionStatus};
 
 /// How the paths of mesh calls begin.
 pub(crate) const PATHS: &str = "/weir.mesh.v1.";
@@ -90,12 +90,16 @@ pub(crate) fn length(told: u64) -> Result<usize, Error> {
 
 /// Reads how far a model is. Services of an older build tell `ready` alone.
 pub(crate) fn state_of(told: &mesh::description::Model) -> ModelState {
-    match told.state() {
+    state_named(told.state(), told.ready)
+}
+
+fn state_named(state: mesh::description::State, ready: bool) -> ModelState {
+    match state {
         mesh::description::State::Loading => ModelState::Loading,
         mesh::description::State::Ready => ModelState::Ready,
         mesh::description::State::Failed => ModelState::Failed,
         mesh::description::State::Unloaded => ModelState::Unloaded,
-        mesh::description::State::Unspecified if told.ready => ModelState::Ready,
+        mesh::description::State::Unspecified if ready => ModelState::Ready,
         mesh::description::State::Unspecified => ModelState::Failed,
     }
 }
@@ -108,6 +112,18 @@ pub(crate) fn state_to(state: ModelState) -> mesh::description::State {
         ModelState::Failed => mesh::description::State::Failed,
         ModelState::Unloaded => mesh::description::State::Unloaded,
     }
+}
+
+/// Tells of one version of a model.
+pub(crate) fn version_to(it: VersionStatus) -> mesh::description::Version {
+    let VersionStatus { version, state, reason, memory_bytes } = it;
+    mesh::description::Version { version, state: state_to(state).into(), reason, memory_bytes }
+}
+
+/// What [`version_to`] told.
+pub(crate) fn version_of(it: mesh::description::Version) -> VersionStatus {
+    let state = state_named(it.state(), false);
+    VersionStatus { version: it.version, state, reason: it.reason, memory_bytes: it.memory_bytes }
 }
 
 /// An answer's body: one frame of data, and the trailers that say it went well.

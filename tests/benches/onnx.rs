@@ -88,7 +88,7 @@ fn compare(file: &Path, name: &str) {
         }
         cells.push(format!("{:.1}, {:.2}", best * 1e6, best / best_of_library));
     }
-    println!("| {name} | {} | {} |", by(embedded.as_ref(), file), cells.join(" | "));
+    println!("| {name} | {} | {} |", by(file), cells.join(" | "));
 }
 
 /// The seconds of a prediction.
@@ -102,8 +102,8 @@ fn turn(model: &dyn Model, inputs: &[Tensor], all: &[usize]) -> f64 {
     started.elapsed().as_secs_f64() / f64::from(count)
 }
 
-fn by(model: &dyn Model, file: &Path) -> &'static str {
-    let _ = model;
+/// What of the engine computes it.
+fn by(file: &Path) -> &'static str {
     let name: PathBuf = file.file_stem().unwrap().into();
     let name = name.to_string_lossy();
     if name.starts_with("net-") || name == "resnet" { "rten" } else { "interpreter" }

@@ -62,7 +62,7 @@ impl Predictor {
     }
 
     /// Every line of the log.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 }

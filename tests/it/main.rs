@@ -4,10 +4,12 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 mod answers;
+mod batching;
 mod clients;
 mod compose;
 mod compression;
 mod docs;
+mod engines;
 mod events;
 mod flags;
 mod fuzz;
@@ -29,11 +31,13 @@ mod python;
 mod pytorch;
 mod readme;
 mod registry;
+mod repository;
 mod schema;
 mod separate;
 mod serve;
 mod storage;
 mod telemetry;
 mod tensorflow;
+mod tensorrt;
 mod tidy;
 mod upstream;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use weir_predictor::runtime::LoadOptions;
-use weir_predictor::runtime::onnx::{Engine, GpuFlags};
+use weir_predictor::runtime::gpu::GpuFlags;
+use weir_predictor::runtime::onnx::Engine;
 use weir_sdk::{Batching, Data, Env, Model, Tensor};
 
 use crate::answers;
@@ -156,21 +157,6 @@ fn a_gpu_that_is_asked_for_and_not_there_is_an_error() {
         }
     }
     assert!(weir_predictor::load(&small("adder.onnx"), None, &gpu(&["--onnx_providers=cpu"])).is_ok());
-}
-
-#[test]
-fn an_engine_of_tensorrt_is_refused_with_what_serves_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let plan = folder.path().join("model.plan");
-    std::fs::write(&plan, b"ftrt").unwrap();
-    let runtime = weir_predictor::find("tensorrt").unwrap();
-    let error = weir_predictor::load(folder.path(), Some(runtime), &LoadOptions::default()).err().unwrap();
-    let text = error.to_string();
-    assert!(
-        text.contains("a serialized TensorRT engine is not supported")
-            && text.contains("--upstream=HOST:PORT"),
-        "{text}"
-    );
 }
 
 #[test]

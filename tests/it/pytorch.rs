@@ -1,5 +1,5 @@
 //! TorchScript by libtorch: what it answers is what PyTorch answers in Python, to the bit; and what else PyTorch writes is told
-//! for what it is. Needs a PyTorch and the library of `predictor/native/shim/build.sh` with it.
+//! for what it is. Needs a PyTorch and the library of `predictor/native/shim/build.sh torch` with it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{get, post, shared};
 use crate::python::{NET, predictor, python_with, ready, refusal};
-use crate::serve::numbers;
+use crate::serve::{assert_close, numbers};
 
 /// Makes the models, and answers of PyTorch's to questions of its own: lines of the model, its inputs and its outputs.
 const MAKE: &str = r#"
@@ -102,7 +102,7 @@ fn environment(python: &Path) -> Option<String> {
         return Some(environment.display().to_string());
     }
     println!(
-        "skipped: no libweir_torch.so with {}; predictor/native/shim/build.sh makes it",
+        "skipped: no libweir_torch.so with {}; predictor/native/shim/build.sh torch makes it",
         python.display()
     );
     None
@@ -158,6 +158,46 @@ async fn torchscript_answers_as_pytorch_does_to_the_bit() {
         }
     }
     println!("{} models of TorchScript answer to the bit", questions.len());
+}
+
+/// Where there is no GPU the model is refused, and the processor never takes its place; where there is one the answers are
+/// PyTorch's but for rounding.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_to_compute_on_a_gpu_does_or_is_refused() {
+    let Some((python, folder, questions)) = made() else { return };
+    let Some(environment) = environment(&python) else { return };
+    let mut command = Command::new(&python);
+    let there =
+        command.args(["-c", "import torch; raise SystemExit(not torch.cuda.is_available())"]).status();
+    let there = there.unwrap().success();
+    let question = questions.iter().find(|it| it[0] == "multi").unwrap();
+    let file = folder.path().join("multi.pt");
+    let env = [("VIRTUAL_ENV", environment.as_str())];
+    let told = ["--model_dir", file.to_str().unwrap(), "--pytorch_device=cuda"];
+    let (_running, url) = predictor(&told, &env).await;
+    if !there {
+        let text = refusal(&url).await;
+        // One for processors has not the library, one for CUDA finds nothing.
+        let parts = ["a GPU is asked for", "cannot compute on cuda:0"];
+        assert!(parts.iter().any(|it| text.contains(it)), "{text}");
+        println!("skipped: PyTorch finds no GPU, where the answers of one could be compared");
+        return;
+    }
+    ready(&url).await;
+    let input = |name: &str, data: &Value| json!({"name": name, "datatype": "FP32", "shape": shape(data), "data": data});
+    let body = json!({"inputs": [input("x", &question[1][0]), input("y", &question[1][1])]}).to_string();
+    // Several at once: each thread has a stream of its own.
+    let url = format!("{url}/v2/models/model/infer");
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (url, body) = (url.clone(), body.clone());
+        asked.spawn(async move { post(&url, body).await });
+    }
+    for answer in asked.join_all().await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let told = answer.json();
+        assert_close(&told["outputs"][0]["data"], &question[2]["output-0"][1], 1e-4);
+    }
 }
 
 fn shape(data: &Value) -> Vec<usize> {

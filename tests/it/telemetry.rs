@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::{Request, Response, Status};
 
-use crate::harness::{Process, get, mesh, post, post_with, wait_for};
+use crate::harness::{Process, get, manifest, mesh, post, post_with, root, wait_for};
 
 const BODY: &str = r#"{"instances": [[6.8, 2.8, 4.8, 1.4]]}"#;
 
@@ -82,6 +82,42 @@ async fn one_trace_runs_through_router_transformer_predictor_and_back() {
         let hop = by_id[&hex(&span.parent_span_id)];
         assert_eq!(hex(&hop.parent_span_id), hex(&root.1.span_id), "{name} is two below the router's span");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_a_span_below_one_of_its_requests_and_linked_with_the_others() {
+    let (collector, endpoint) = collector().await;
+    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let spec = format!(
+        "  predictor: {{batcher: {{maxBatchSize: 2, maxLatency: 600000}}, sklearn: {{storageUri: {}}}}}",
+        root().join("deploy/samples/models/iris").display()
+    );
+    let (_folder, file) = manifest("iris", &spec);
+    let process = Process::start(&["-f", file.to_str().unwrap()], &env);
+    process.ready().await;
+    let traces = ["0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"];
+    let url = process.url("/v1/models/iris:predict");
+    let ask = |trace: &str| {
+        let (url, parent) = (url.clone(), format!("00-{trace}-b7ad6b7169203331-01"));
+        async move { post_with(&url, BODY, &[("traceparent", &parent)]).await.status }
+    };
+    assert_eq!(tokio::join!(ask(traces[0]), ask(traces[1])), (200, 200));
+    let found = |name: &str| {
+        let kept = collector.0.lock().unwrap();
+        kept.iter().map(|(_, span)| span.clone()).filter(|it| it.name == name).collect::<Vec<_>>()
+    };
+    wait_for(Duration::from_secs(10), || async {
+        found("batch").len() == 1 && found("predictor infer").len() == 2
+    })
+    .await;
+    let batch = &found("batch")[0];
+    let served = found("predictor infer");
+    let (below, linked) = (&batch.parent_span_id, &batch.links[0].span_id);
+    assert_eq!(batch.links.len(), 1);
+    assert!(served.iter().all(|it| it.span_id == *below || it.span_id == *linked) && below != linked);
+    let mut met = [hex(&batch.trace_id), hex(&batch.links[0].trace_id)];
+    met.sort();
+    assert_eq!(met, traces);
 }
 
 fn hex(bytes: &[u8]) -> String {

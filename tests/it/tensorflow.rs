@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use weir_predictor::runtime::LoadOptions;
+use weir_predictor::runtime::gpu::GpuFlags;
 use weir_sdk::proto::{DataType, Tensor};
 use weir_sdk::{Batching, Data, Env};
 
@@ -241,6 +242,31 @@ fn without_the_library_it_is_told_how_to_get_it() {
         let options = LoadOptions { env: nowhere, ..LoadOptions::default() };
         let error = weir_predictor::load(folder.path(), None, &options).err().unwrap().to_string();
         assert!(error.contains("pip install tensorflow-cpu"), "{error}");
+    }
+}
+
+/// TensorFlow takes a GPU by itself where it finds one; where one is asked for the processor does not take its place.
+#[test]
+fn a_gpu_that_is_asked_for_computes_or_the_model_is_refused() {
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        gpu: GpuFlags,
+    }
+    let Some((folder, library)) = golden() else { return };
+    let load = |args: &[&str]| {
+        let flags = <Flags as clap::Parser>::parse_from([&["predictor"], args].concat());
+        let options = LoadOptions { gpu: flags.gpu.try_into().unwrap(), ..options(&library) };
+        weir_predictor::load(&version(&folder.join("keras_mlp")), None, &options)
+    };
+    // A part of the memory is no word for a GPU: TensorFlow Serving takes it on processors, too.
+    assert!(load(&["--per_process_gpu_memory_fraction=0.5"]).is_ok());
+    match load(&["--gpu_device=0"]) {
+        Ok(_) => println!("skipped: TensorFlow has a GPU here, so there is nothing to refuse"),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.contains("GPU 0 is asked for") && text.contains("tensorflow[and-cuda]"), "{text}");
+        }
     }
 }
 

@@ -64,7 +64,9 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         ..Signature::default()
     };
     let load = move || Ok(Loaded::unversioned(Box::new(Echo(signature.clone()))));
-    let host = ModelHost::new(ModelOptions::new(flags.model_name), Box::new(load));
+    let options = ModelOptions::new(flags.model_name);
+    let process = options.process.clone();
+    let host = ModelHost::new(options, Box::new(load));
     host.load().map_err(|error| wrong(error.message))?;
-    Ok(Service { handle: host, flags: flags.server, background: None })
+    Ok(Service { handle: host, flags: flags.server, background: None, process })
 }

@@ -26,7 +26,7 @@ pub use models::{
     xgboost,
 };
 pub use storage::{archive, storage_config, store_list};
-pub use texts::{document, manifest};
+pub use texts::{batching, document, manifest, model_config, models_json, warmup_requests};
 
 /// Every parser of outside bytes.
 pub static TARGETS: &[Target] = &[
@@ -50,6 +50,10 @@ pub static TARGETS: &[Target] = &[
     Target { name: "event", check: event, seeds: events::seeds },
     Target { name: "worker", check: worker, seeds: seeds::worker_messages },
     Target { name: "model_archive", check: model_archive, seeds: seeds::model_archives },
+    Target { name: "model_config", check: model_config, seeds: seeds::model_configs },
+    Target { name: "models_json", check: models_json, seeds: seeds::models_jsons },
+    Target { name: "warmup_requests", check: warmup_requests, seeds: seeds::warmups },
+    Target { name: "batching", check: batching, seeds: seeds::batchings },
     Target { name: "archive", check: archive, seeds: storage::archives },
     Target { name: "store_list", check: store_list, seeds: storage::store_lists },
     Target { name: "storage_config", check: storage_config, seeds: storage::storage_configs },

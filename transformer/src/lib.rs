@@ -4,7 +4,7 @@ pub mod step;
 
 use weir_proto::document;
 use weir_sdk::host::TransformHost;
-use weir_sdk::{BuildError, Launch, ServerFlags, Service};
+use weir_sdk::{BuildError, Launch, Process, ServerFlags, Service};
 
 /// The transformer's flags.
 #[derive(Debug, clap::Args)]
@@ -36,5 +36,6 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         handle: TransformHost::new(flags.model_name, Box::new(steps)),
         flags: flags.server,
         background: None,
+        process: Process::default(),
     })
 }

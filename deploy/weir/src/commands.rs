@@ -30,6 +30,9 @@ pub(crate) fn validate(files: &[PathBuf]) -> ExitCode {
                 say(&format!("  {} {} ({}%): {note}", revision.name, component.kind.name(), revision.weight));
             }
         }
+        if !service.models.is_empty() {
+            say(&format!("  further models: {}", service.models.join(", ")));
+        }
     }
     ExitCode::SUCCESS
 }
@@ -115,7 +118,10 @@ async fn told_to_end(signals: &mut Signals, args: &RunArgs) {
 fn invite(plan: &Plan, http: std::net::SocketAddr) {
     let http = mesh::reachable(http);
     for service in &plan.services {
-        say(&format!("http://{http}/v1/models/{}:predict", service.name));
+        let own = service.has_own.then_some(&service.name);
+        for name in own.into_iter().chain(&service.models) {
+            say(&format!("http://{http}/v1/models/{name}:predict"));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod mesh;
 pub mod plan;
 mod separate;
 mod sources;
+mod trained;
 
 pub use mesh::{Mesh, MeshOptions};
 pub use plan::Plan;

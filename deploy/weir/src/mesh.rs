@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_sdk::server::BindError;
-use weir_sdk::{BuildError, Drain, Env, Events, Running, ServerFlags, Sockets};
+use weir_sdk::{BuildError, Drain, Env, Events, Pool, Running, ServerFlags, Sockets};
 
 use crate::component::Kind;
 use crate::plan::{ComponentPlan, Plan};
@@ -73,6 +73,7 @@ impl Mesh {
             placed.push(Placed { service, revision, plan: component.clone(), socket, seat: sockets });
         }
         let routes = routes(plan, &placed);
+        let pool = Pool::default();
         let mut others = Vec::with_capacity(placed.len());
         for it in placed {
             let kind = it.plan.kind;
@@ -83,7 +84,7 @@ impl Mesh {
             service.flags.events = Events::of(&launch.env);
             others.push((
                 format!("{} {}", kind.name(), plan.services[it.service].name),
-                service.start(it.seat),
+                service.start_beside(it.seat, &pool),
             ));
         }
         let launch = weir_sdk::Launch { args: vec!["--routes".to_owned(), routes], env: Env::default() };
@@ -92,7 +93,12 @@ impl Mesh {
         // What the routes want to travel has to come in by the door.
         let (propagate_headers, drop_headers) = (service.flags.propagate_headers, service.flags.drop_headers);
         service.flags = ServerFlags { propagate_headers, drop_headers, ..options.door.clone() };
-        Ok(Self { router: service.start(door), others, drain: (&options.door).into(), _folder: folder })
+        Ok(Self {
+            router: service.start_beside(door, &pool),
+            others,
+            drain: (&options.door).into(),
+            _folder: folder,
+        })
     }
 
     /// The address of the front door.
@@ -171,9 +177,15 @@ pub(crate) fn addresses(kind: Kind, door: &Path) -> Vec<String> {
 
 /// The router's `--routes`.
 pub(crate) fn routes<S>(plan: &Plan, placed: &[Placed<S>]) -> String {
-    let services = plan.services.iter().enumerate().map(|(service, it)| {
+    let names = plan.services.iter().enumerate().flat_map(|(service, it)| {
+        let own = it.has_own.then_some((service, it, &it.name, true));
+        own.into_iter().chain(it.models.iter().map(move |name| (service, it, name, false)))
+    });
+    let routes = names.map(|(service, it, name, is_own)| {
         let revisions = it.revisions.iter().enumerate().map(|(revision, it)| {
             let mine = placed.iter().filter(|it| it.service == service && it.revision == revision);
+            // A transformer and an explainer are those of the service's own model.
+            let mine = mine.filter(|it| is_own || it.plan.kind == Kind::Predictor);
             let hosts: Vec<_> =
                 mine.map(|it| format!("{}: \"unix:{}\"", it.plan.kind.name(), it.socket.display())).collect();
             format!("{{name: \"{}\", weight: {}, {}}}", it.name, it.weight, hosts.join(", "))
@@ -183,13 +195,12 @@ pub(crate) fn routes<S>(plan: &Plan, placed: &[Placed<S>]) -> String {
         let headers = headers.into_iter().filter(|(_, list)| !list.is_empty());
         let headers: String = headers.map(|(field, list)| format!("{field}: \"{list}\", ")).collect();
         format!(
-            "{{name: \"{}\", timeout_seconds: {}, {headers}revisions: [{}]}}",
-            it.name,
+            "{{name: \"{name}\", timeout_seconds: {}, {headers}revisions: [{}]}}",
             it.timeout_seconds,
             revisions.join(", ")
         )
     });
-    format!("[{}]", services.collect::<Vec<_>>().join(", "))
+    format!("[{}]", routes.collect::<Vec<_>>().join(", "))
 }
 
 /// Where a server that listens on every address is reached from this host.

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use weir_predictor::models::agent::{self, ModelEntry};
 use weir_predictor::runtime::python;
 use weir_proto::document::{Position, Problem, Severity};
 use weir_proto::manifest::{
-    self, Annotation, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
+    self, Annotation, Batcher, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
 };
 use weir_sdk::{Env, HeaderList, Launch, storage};
 
 use crate::component::Kind;
 use crate::sources::{self, Source};
+use crate::trained;
 
 /// The flag of a predictor that names the server which holds its model.
 const UPSTREAM: &str = "upstream";
@@ -42,8 +44,12 @@ impl Plan {
 /// One InferenceService.
 #[derive(Debug)]
 pub struct ServicePlan {
-    /// Its name, which is also its model's.
+    /// Its name, which is also its model's, where it has one of its own.
     pub name: String,
+    /// Whether it has a model of its own, beside those of TrainedModels.
+    pub has_own: bool,
+    /// The names of the TrainedModels that its predictor serves as well.
+    pub models: Vec<String>,
     /// Its revisions; the weights sum to 100.
     pub revisions: Vec<RevisionPlan>,
     /// How many seconds a request may take.
@@ -81,17 +87,30 @@ pub(crate) fn read(sources: &[Source], env: &Env) -> (Plan, Vec<Problem>) {
     let mut plan = Plan::default();
     let mut problems = Vec::new();
     let stores: Vec<_> = env.iter().filter(|(name, _)| storage::is_variable(name)).collect();
+    let mut manifests = Vec::with_capacity(sources.len());
     for source in sources {
-        let (services, met) = manifest::parse(&source.name, &source.text);
+        let (manifest, met) = manifest::parse(&source.name, &source.text);
         problems.extend(met);
-        let mut planner = Planner { source, problems: &mut problems, for_all: Vec::new(), stores: &stores };
-        for service in services {
+        manifests.push((source, manifest));
+    }
+    // Which models a predictor has must be known before it is planned, and they may stand anywhere.
+    let mut trained = trained::of(&manifests, &mut problems);
+    for (source, manifest) in manifests {
+        let mut planner = Planner {
+            source,
+            problems: &mut problems,
+            for_all: Vec::new(),
+            stores: &stores,
+            trained: Vec::new(),
+        };
+        for service in manifest.services {
             if plan.services.iter().any(|it| it.name == service.name) {
                 let message =
                     format!("a service named `{}` was there before; models are routed by name", service.name);
                 planner.error(service.at, "metadata.name", message);
                 continue;
             }
+            planner.trained = trained.remove(&service.name).unwrap_or_default();
             plan.services.push(planner.service(service));
         }
     }
@@ -114,6 +133,13 @@ fn is_by_python(spec: &ModelSpec) -> bool {
     named || flag(&spec.args, "runtime") == Some(python::NAME)
 }
 
+/// The flags of a predictor whose requests are put together.
+fn batch_flags(batch: Batcher) -> Vec<String> {
+    let told = [("max_batch_size", batch.max_batch_size), ("max_latency", batch.max_latency_ms)];
+    let told = told.into_iter().filter_map(|(flag, value)| Some(format!("--{flag}={}", value?)));
+    std::iter::once("--enable_batching=true".to_owned()).chain(told).collect()
+}
+
 /// The value of a flag among arguments, empty where it lacks one; the last counts.
 fn flag<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     let mut found = None;
@@ -128,6 +154,21 @@ fn flag<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     found
 }
 
+/// Whether a predictor has a model of its own.
+fn has_own(serving: &Serving) -> bool {
+    match serving {
+        Serving::Model(it) => it.has_place() || flag(&it.args, UPSTREAM).is_some(),
+        Serving::Container(it) => it.storage_uri.is_some() || flag(&it.args, "model_dir").is_some(),
+    }
+}
+
+/// Whether arguments say by another flag which models there are.
+fn names_models(args: &[String]) -> bool {
+    ["model_repository", "model_config_file", "models_config", "model_dir", "models"]
+        .iter()
+        .any(|name| flag(args, name).is_some())
+}
+
 struct Planner<'a> {
     source: &'a Source,
     problems: &'a mut Vec<Problem>,
@@ -135,6 +176,8 @@ struct Planner<'a> {
     for_all: Vec<String>,
     /// The variables of who runs this that say something of storage.
     stores: &'a [(&'a str, &'a str)],
+    /// The further models of the service's predictor.
+    trained: Vec<ModelEntry>,
 }
 
 impl Planner<'_> {
@@ -162,9 +205,20 @@ impl Planner<'_> {
         let lists = [("propagate_headers", &propagate_headers), ("drop_headers", &drop_headers)];
         let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
         self.for_all = lists.map(|(flag, list)| format!("--{flag}={list}")).collect();
+        let has_own =
+            self.trained.is_empty() || service.revisions.iter().any(|it| has_own(&it.predictor.serving));
         let revisions = service.revisions.into_iter().map(|it| self.revision(&service.name, it)).collect();
         let timeout_seconds = timeout.unwrap_or(60);
-        ServicePlan { name: service.name, revisions, timeout_seconds, propagate_headers, drop_headers }
+        let models = self.trained.iter().map(|it| it.name.clone()).collect();
+        ServicePlan {
+            name: service.name,
+            has_own,
+            models,
+            revisions,
+            timeout_seconds,
+            propagate_headers,
+            drop_headers,
+        }
     }
 
     /// The headers that an annotation names.
@@ -183,9 +237,14 @@ impl Planner<'_> {
     fn revision(&mut self, model: &str, revision: manifest::Revision) -> RevisionPlan {
         let at = revision.predictor.at;
         let mut components = Vec::with_capacity(3);
+        let batch = revision.predictor.batcher;
         components.extend(match revision.predictor.serving {
-            Serving::Model(spec) => self.model(model, spec),
-            Serving::Container(container) => self.container(model, Kind::Predictor, container),
+            Serving::Model(spec) => self.model(model, spec, batch),
+            Serving::Container(mut container) => {
+                // First, so that its own arguments count.
+                container.args.splice(0..0, batch.map(batch_flags).unwrap_or_default());
+                self.container(model, Kind::Predictor, container)
+            }
         });
         components.extend(match revision.transformer {
             None => None,
@@ -217,7 +276,7 @@ impl Planner<'_> {
         RevisionPlan { name: revision.name, weight: revision.weight, components }
     }
 
-    fn model(&mut self, model: &str, spec: ModelSpec) -> Option<ComponentPlan> {
+    fn model(&mut self, model: &str, spec: ModelSpec, batch: Option<Batcher>) -> Option<ComponentPlan> {
         let by_python = is_by_python(&spec);
         let runtime = match weir_predictor::find(if by_python { python::NAME } else { &spec.format }) {
             Ok(runtime) => runtime,
@@ -240,14 +299,35 @@ impl Planner<'_> {
             let message = "has no effect here: the format names the runtime, and every protocol is spoken";
             self.warning(spec.at, &format!("predictor.model.{field}"), message);
         }
+        let gpu_flag = runtime.gpu_flag().filter(|_| !by_python);
+        let gpu = gpu_flag.and_then(|it| Some(it.trim_start_matches('-').split_once('=')?.0));
+        let gpu = gpu.and_then(|it| flag(&spec.args, it)).map(str::to_owned);
+        if let Some(said) = gpu_flag.filter(|_| spec.asks_for_gpu && gpu.is_none()) {
+            let message =
+                format!("asks for a GPU, and the processor computes the model: say `{said}` in args");
+            self.warning(spec.at, "predictor.model.resources", message);
+        }
         let mut args = vec!["--model_format".to_owned(), spec.format.clone()];
         // A model that another server holds lies where that one finds it.
         let elsewhere = flag(&spec.args, UPSTREAM).is_some();
-        if !elsewhere {
-            args.extend(self.place(&spec)?);
+        match if elsewhere { None } else { self.place(&spec) } {
+            Some(place) => args.extend(place?),
+            None if elsewhere || !self.trained.is_empty() || names_models(&spec.args) => {}
+            None => {
+                self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
+                return None;
+            }
         }
         if by_python {
             args.extend(["--runtime".to_owned(), python::NAME.to_owned()]);
+        }
+        match batch {
+            Some(batch) if elsewhere => {
+                let message = "has no effect here: another server has the model, and it is the one to tell";
+                self.warning(batch.at, "predictor.batcher", message);
+            }
+            Some(batch) => args.extend(batch_flags(batch)),
+            None => {}
         }
         args.extend(spec.args);
         let mut plan = self.component(Kind::Predictor, model, args, spec.env, spec.at)?;
@@ -258,7 +338,10 @@ impl Planner<'_> {
         let engine = if by_python {
             python::engine(flag(&plan.launch.args, "python"), &plan.launch.env)
         } else {
-            runtime.engine(&plan.launch.env)
+            match gpu.filter(|it| it != "cpu") {
+                Some(gpu) => runtime.gpu_engine(&plan.launch.env, &gpu),
+                None => runtime.engine(&plan.launch.env),
+            }
         };
         let engine = match engine {
             Ok(engine) => engine,
@@ -276,24 +359,21 @@ impl Planner<'_> {
         Some(plan)
     }
 
-    /// The arguments that say where a model is.
-    fn place(&mut self, spec: &ModelSpec) -> Option<Vec<String>> {
-        const FIELD: &str = "predictor.model.storageUri";
+    /// The arguments that say where a model is, where the manifest does; `Some(None)` when it says nonsense.
+    fn place(&mut self, spec: &ModelSpec) -> Option<Option<Vec<String>>> {
         if !spec.storage_uris.is_empty() {
             let places = spec.storage_uris.iter().map(|(uri, folder)| {
                 self.locate(uri, spec.at, "predictor.storageUris").map(|it| (it, folder.clone()))
             });
-            let places: Vec<_> = places.collect::<Option<_>>()?;
-            return Some(vec!["--storage_uris".to_owned(), storage::places_to_json(&places)]);
+            let places: Option<Vec<_>> = places.collect();
+            return Some(places.map(|it| vec!["--storage_uris".to_owned(), storage::places_to_json(&it)]));
         }
         if let Some(spec) = &spec.storage_spec {
-            return Some(vec!["--storage_spec".to_owned(), spec.clone()]);
+            return Some(Some(vec!["--storage_spec".to_owned(), spec.clone()]));
         }
-        let Some(uri) = &spec.storage_uri else {
-            self.error(spec.at, FIELD, "missing: where is the model?");
-            return None;
-        };
-        Some(vec!["--model_dir".to_owned(), self.locate(uri, spec.at, FIELD)?])
+        let uri = spec.storage_uri.as_ref()?;
+        let folder = self.locate(uri, spec.at, "predictor.model.storageUri");
+        Some(folder.map(|it| vec!["--model_dir".to_owned(), it]))
     }
 
     /// A container of Weir's own services is started here as one of them; any other needs a container engine.
@@ -342,6 +422,9 @@ impl Planner<'_> {
         let mut all = self.for_all.clone();
         all.extend(args);
         all.extend(["--model_name".to_owned(), model.to_owned()]);
+        if kind == Kind::Predictor && !self.trained.is_empty() {
+            all.extend(["--models".to_owned(), agent::write(&self.trained)]);
+        }
         let fetches = matches!(kind, Kind::Predictor | Kind::Explainer);
         let stores = self
             .stores

@@ -2,23 +2,25 @@
 // TorchScript, and the names of its C++ one change with every release: so this is built against the libtorch it will meet
 // (build.sh). No exception leaves a function here; an error is a text in the caller's buffer.
 
-#include <cstdint>
-#include <cstring>
-#include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/version.h>
 
-#define EXPORT extern "C" __attribute__((visibility("default")))
+#include "shim.h"
 
 namespace {
 
@@ -27,21 +29,7 @@ using torch::jit::Module;
 // The types of the Open Inference Protocol, by the predictor's numbers.
 constexpr at::ScalarType TYPES[] = {at::kBool, at::kByte,  at::kUInt16, at::kUInt32,   at::kUInt64, at::kChar, at::kShort,
                                     at::kInt,  at::kLong, at::kHalf,   at::kBFloat16, at::kFloat,  at::kDouble};
-constexpr int32_t BYTES = 13;
-
-}  // namespace
-
-// One tensor. For BYTES, data has each element behind its length of 32 bits.
-struct WeirTensor {
-    const char* name;
-    int32_t type;
-    int32_t rank;
-    const int64_t* shape;
-    const void* data;
-    uint64_t length;
-};
-
-namespace {
+static_assert(sizeof TYPES / sizeof *TYPES == BYTES);
 
 struct Model {
     Module module;
@@ -50,6 +38,7 @@ struct Model {
     // Its code writes into its inputs: it gets copies, for they are the request's own bytes.
     bool writes_inputs = false;
     int threads = 1;
+    at::Device device = at::kCPU;
     std::string schema;
 };
 
@@ -66,31 +55,10 @@ struct Result {
     std::vector<WeirTensor> views;
 };
 
-// Runs what may throw; returns whether it did not.
-template <typename F>
-bool guarded(char* error, uint64_t room, F&& work) {
-    std::string text;
-    try {
-        work();
-        return true;
-    } catch (const c10::Error& it) {
-        // Without the frames of libtorch's own stack.
-        text = it.what_without_backtrace();
-    } catch (const std::exception& it) {
-        text = it.what();
-    } catch (...) {
-        text = "an exception that tells nothing";
-    }
-    if (room > 0) {
-        const size_t length = std::min<size_t>(text.size(), room - 1);
-        std::memcpy(error, text.data(), length);
-        error[length] = 0;
-    }
-    return false;
-}
-
-[[noreturn]] void refuse(const std::string& text) {
-    throw std::runtime_error(text);
+// Without the frames of libtorch's own stack.
+std::string text_of(const std::exception& it) {
+    const auto* own = dynamic_cast<const c10::Error*>(&it);
+    return own != nullptr ? own->what_without_backtrace() : it.what();
 }
 
 std::vector<std::string> texts_of(const WeirTensor& given) {
@@ -117,8 +85,8 @@ at::Tensor tensor_of(const WeirTensor& given, bool copy) {
     return copy ? tensor.clone() : tensor;
 }
 
-// A tensor, or what else forward takes in its place: numbers and texts.
-c10::IValue value_of(const WeirTensor& given, const c10::Argument& wanted, bool copy) {
+// A tensor on the device, or what else forward takes in its place: numbers and texts.
+c10::IValue value_of(const WeirTensor& given, const c10::Argument& wanted, const Model& model) {
     if (given.type == BYTES) {
         auto texts = texts_of(given);
         if (wanted.type()->kind() == c10::TypeKind::StringType) {
@@ -129,7 +97,7 @@ c10::IValue value_of(const WeirTensor& given, const c10::Argument& wanted, bool 
         for (auto& it : texts) list.push_back(std::move(it));
         return list;
     }
-    auto tensor = tensor_of(given, copy);
+    auto tensor = tensor_of(given, model.writes_inputs && model.device.is_cpu());
     const auto kind = wanted.type()->kind();
     if (kind == c10::TypeKind::IntType || kind == c10::TypeKind::FloatType || kind == c10::TypeKind::BoolType) {
         if (tensor.numel() != 1) refuse("input `" + wanted.name() + "` is one number");
@@ -137,8 +105,27 @@ c10::IValue value_of(const WeirTensor& given, const c10::Argument& wanted, bool 
         if (kind == c10::TypeKind::FloatType) return tensor.item<double>();
         return tensor.item<bool>();
     }
-    return tensor;
+    return model.device.is_cpu() ? tensor : tensor.to(model.device);
 }
+
+// A stream of the thread's own on a GPU, so that predictions run side by side there too. Answers are waited for when they are
+// copied to the processor.
+class OwnStream {
+public:
+    explicit OwnStream(at::Device device) {
+        if (device.is_cpu()) return;
+        thread_local std::unordered_map<int, c10::Stream> streams;
+        auto found = streams.find(device.index());
+        if (found == streams.end()) {
+            const c10::impl::VirtualGuardImpl devices(device.type());
+            found = streams.emplace(device.index(), devices.getStreamFromGlobalPool(device)).first;
+        }
+        guard_.emplace(found->second);
+    }
+
+private:
+    std::optional<c10::StreamGuard> guard_;
+};
 
 void add_tensor(Result& result, std::string name, at::Tensor tensor) {
     tensor = tensor.detach().to(at::kCPU).resolve_conj().resolve_neg().contiguous();
@@ -213,13 +200,6 @@ void part(Result& result, const WeirTensor* inputs, uint64_t count) {
     }
 }
 
-std::string one_line(std::string text) {
-    for (char& it : text) {
-        if (it == '\n' || it == '\t') it = ' ';
-    }
-    return text;
-}
-
 void describe(Model& model) {
     const auto forward = model.module.get_method("forward");
     const auto& schema = forward.function().getSchema();
@@ -243,7 +223,7 @@ void describe(Model& model) {
 
 // Which form of these functions this is.
 EXPORT uint32_t weir_torch_abi() {
-    return 1;
+    return 2;
 }
 
 // The version of PyTorch that this was built against.
@@ -257,14 +237,28 @@ EXPORT void weir_torch_inter_op(int32_t threads) {
     guarded(none, sizeof none, [&] { at::set_num_interop_threads(threads); });
 }
 
-EXPORT Model* weir_torch_load(const char* path, int32_t threads, char* error, uint64_t room) {
+// Whether a device, such as `cuda:0`, is there and takes a number: a module without weights would be loaded onto any.
+EXPORT bool weir_torch_reach(const char* device, char* error, uint64_t room) {
+    return guarded(error, room, [&] {
+        const at::Device wanted(device);
+        if (wanted.is_cuda() && !at::globalContext().hasCUDA()) {
+            refuse("CUDA finds no GPU and driver that this PyTorch computes on");
+        }
+        at::ones({1}, at::TensorOptions().device(wanted)).to(at::kCPU);
+    });
+}
+
+EXPORT Model* weir_torch_load(const char* path, const char* device, int32_t threads, char* error, uint64_t room) {
     std::unique_ptr<Model> model;
     const bool loaded = guarded(error, room, [&] {
         model = std::make_unique<Model>();
         model->threads = threads;
-        model->module = torch::jit::load(path, at::kCPU);
+        model->device = at::Device(device);
+        model->module = torch::jit::load(path, model->device);
         model->module.eval();
         describe(*model);
+        // What was loaded is there before another thread's stream asks for it.
+        if (!model->device.is_cpu()) c10::impl::VirtualGuardImpl(model->device.type()).getStream(model->device).synchronize();
     });
     return loaded ? model.release() : nullptr;
 }
@@ -286,7 +280,8 @@ EXPORT Result* weir_torch_run(Model* model, const WeirTensor* inputs, uint64_t c
         const c10::InferenceMode without_gradients;
         if (count > model->arguments.size()) refuse("more inputs than forward has arguments");
         std::vector<c10::IValue> values;
-        for (uint64_t at = 0; at < count; ++at) values.push_back(value_of(inputs[at], model->arguments[at], model->writes_inputs));
+        const OwnStream stream(model->device);
+        for (uint64_t at = 0; at < count; ++at) values.push_back(value_of(inputs[at], model->arguments[at], *model));
         result = std::make_unique<Result>();
         flatten(*result, "", model->module.forward(std::move(values)));
         part(*result, inputs, count);

@@ -6,7 +6,9 @@
 pub mod library;
 pub mod onnxruntime;
 mod opened;
+mod shim;
 pub mod tensorflow;
+pub mod tensorrt;
 pub mod torch;
 
 pub use library::{NotFound, Search, Wanted};

@@ -1,5 +1,5 @@
-//! Where a framework's library may lie: where a variable says, beside the program, or in the wheel of an installed Python
-//! package, whose folder is found without running Python.
+//! Where a framework's library may lie: where a variable says, beside the program, in the wheel of an installed Python
+//! package, whose folder is found without running Python, or where packages of the system put it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub struct Wanted {
     pub variable: &'static str,
     /// The folders within `site-packages` that hold it, such as `onnxruntime/capi`.
     pub wheel_folders: &'static [&'static str],
+    /// The folders of the system that hold it, such as `/usr/lib/x86_64-linux-gnu`, where a package of the system's installs it.
+    pub system_folders: &'static [&'static str],
     /// The command that installs it, such as `pip install onnxruntime`.
     pub install: &'static str,
 }
@@ -31,7 +33,7 @@ pub struct Search {
 /// A library is not where it was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{title} is not here: looked for {file} {told}, beside the program, and in {folders} Python package folders; \
+    "{title} is not here: looked for {file} {told}, beside the program, and in {folders} Python package folders{system}; \
      get it by `{install}`, or name the file in {variable}"
 )]
 pub struct NotFound {
@@ -39,6 +41,7 @@ pub struct NotFound {
     file: &'static str,
     told: String,
     folders: usize,
+    system: String,
     install: &'static str,
     variable: &'static str,
 }
@@ -62,6 +65,9 @@ impl Wanted {
                 return Ok(found);
             }
         }
+        if let Some(found) = self.system_folders.iter().find_map(|it| self.within(Path::new(it))) {
+            return Ok(found);
+        }
         Err(NotFound {
             title: self.title,
             file: self.files.first().copied().unwrap_or_default(),
@@ -70,6 +76,7 @@ impl Wanted {
                 |it| format!("where {} says (`{it}`)", self.variable),
             ),
             folders: packages.len(),
+            system: self.system_folders.iter().map(|it| format!(", {it}")).collect(),
             install: self.install,
             variable: self.variable,
         })
@@ -172,6 +179,7 @@ mod tests {
         files: &["libframework.so"],
         variable: "FRAMEWORK_LIBRARY",
         wheel_folders: &["framework/lib"],
+        system_folders: &[],
         install: "pip install framework",
     };
 

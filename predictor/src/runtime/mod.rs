@@ -2,6 +2,8 @@
 //! and name it in [`RUNTIMES`].
 
 mod fault;
+pub mod gpu;
+mod lent;
 pub mod lightgbm;
 pub mod onnx;
 mod pace;
@@ -74,12 +76,25 @@ pub trait Runtime: Sync {
         false
     }
 
+    /// What the flags of a model say so that a GPU computes it, where one can and does not unasked.
+    fn gpu_flag(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Tells what evaluates this framework's models here, such as `this build itself` or a library and where it was found.
     ///
     /// # Errors
     /// What is missing on this machine, and how to get it.
     fn engine(&self, _env: &Env) -> Result<String, String> {
         Ok("this build itself".to_owned())
+    }
+
+    /// The same where the flag [`Runtime::gpu_flag`] has that value, which asks for a GPU.
+    ///
+    /// # Errors
+    /// What is missing on this machine, and how to get it.
+    fn gpu_engine(&self, env: &Env, _value: &str) -> Result<String, String> {
+        self.engine(env)
     }
 
     /// Reads one model: a file, or a folder that [`Runtime::recognizes_folder`]. Runs no code out of it.
@@ -102,8 +117,8 @@ pub struct LoadOptions {
     pub threads: Threads,
     /// What computes ONNX models.
     pub onnx_engine: onnx::Engine,
-    /// What computes ONNX and TensorRT models.
-    pub gpu: onnx::Gpu,
+    /// What the command line says of GPUs.
+    pub gpu: gpu::Gpu,
     /// How Python serves it, where it does.
     pub python: python::PythonOptions,
     /// What the command line tells of its tensors, where its file does not.

@@ -60,7 +60,8 @@ pub struct ModelMetadataResponse {
     pub outputs: ::prost::alloc::vec::Vec<model_metadata_response::TensorMetadata>,
     /// What the fields above do not hold, each where there is any: `columns`, a JSON list of the names of the columns of a tabular
     /// model's one input; `default_outputs`, how many of the outputs, from the first, are answered when a request names none;
-    /// `labels.<output>`, a JSON list of the classes that an output scores.
+    /// `labels.<output>`, a JSON list of the classes that an output scores; `version`, the version that is told of, where the
+    /// request named one or a label of one.
     #[prost(map = "string, string", tag = "6")]
     pub properties: ::std::collections::HashMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
 }

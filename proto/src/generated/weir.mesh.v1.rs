@@ -71,7 +71,7 @@ pub struct Description {
 }
 /// Nested message and enum types in `Description`.
 pub mod description {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Model {
         #[prost(string, tag = "1")]
         pub name: ::prost::alloc::string::String,
@@ -84,6 +84,20 @@ pub mod description {
         pub version: ::prost::alloc::string::String,
         #[prost(enumeration = "State", tag = "5")]
         pub state: i32,
+        /// Each of its versions, where the service has more to tell than the fields above.
+        #[prost(message, repeated, tag = "6")]
+        pub versions: ::prost::alloc::vec::Vec<Version>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Version {
+        #[prost(string, tag = "1")]
+        pub version: ::prost::alloc::string::String,
+        #[prost(enumeration = "State", tag = "2")]
+        pub state: i32,
+        #[prost(string, tag = "3")]
+        pub reason: ::prost::alloc::string::String,
+        #[prost(uint64, optional, tag = "4")]
+        pub memory_bytes: ::core::option::Option<u64>,
     }
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
     #[repr(i32)]

@@ -1,7 +1,7 @@
 //! What the forms share: the fields every component may have, percentages, and methods under their legacy keys.
 
-use super::Explainer;
 use super::container::RUN_BY_KUBERNETES;
+use super::{Batcher, Explainer};
 use crate::document::{Fields, Node};
 
 /// Fields of KServe's component that steer its autoscaler, its sidecars and its rollout.
@@ -14,13 +14,12 @@ pub(super) const EXTENSION: &[&str] = &[
     "autoScaling",
     "containerConcurrency",
     "logger",
-    "batcher",
     "deploymentStrategy",
 ];
 
 /// The same of KFServing's.
 pub(super) const LEGACY_EXTENSION: &[&str] =
-    &["serviceAccountName", "minReplicas", "maxReplicas", "parallelism", "logger", "batcher"];
+    &["serviceAccountName", "minReplicas", "maxReplicas", "parallelism", "logger"];
 
 /// The fields of a pod besides its containers.
 pub(super) const POD: &[&str] = &[
@@ -69,6 +68,20 @@ pub(super) const POD: &[&str] = &[
 /// Returns a field that is a percentage.
 pub(super) fn percent(fields: &Fields<'_>, name: &str) -> Option<u8> {
     fields.integer_in(name, 0..=100).and_then(|it| u8::try_from(it).ok())
+}
+
+/// Reads how a predictor's requests are put together.
+pub(super) fn batcher(fields: &Fields<'_>) -> Option<Batcher> {
+    let batcher = fields.fields("batcher")?;
+    let number = |name, range| batcher.integer_in(name, range).and_then(|it| u32::try_from(it).ok());
+    let read = Batcher {
+        max_batch_size: number("maxBatchSize", 1..=1 << 20),
+        max_latency_ms: number("maxLatency", 0..=600_000),
+        at: batcher.at(),
+    };
+    batcher.ignored(&["timeout"]);
+    batcher.finish();
+    Some(read)
 }
 
 /// Checks that one of the fields that say what a component is was given. `choices` are those to offer when none was.

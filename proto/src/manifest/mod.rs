@@ -6,10 +6,37 @@ mod component;
 mod container;
 mod model;
 mod resource;
+mod trained;
 mod v1alpha2;
 mod v1beta1;
 
 use crate::document::{Node, Position, Problem, Problems};
+
+/// What a text holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Manifest {
+    /// The services, in the order they were written.
+    pub services: Vec<InferenceService>,
+    /// Further models of services, which may stand in another text.
+    pub models: Vec<TrainedModel>,
+}
+
+/// A TrainedModel: a model that the predictor of a service serves beside its own, or in the place of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainedModel {
+    /// Its name, by which it is asked.
+    pub name: String,
+    /// The service whose predictor serves it.
+    pub service: String,
+    /// The format's name.
+    pub framework: String,
+    /// Where the files are.
+    pub storage_uri: String,
+    /// How much memory it is said to take, in Kubernetes' words.
+    pub memory: Option<String>,
+    /// Where its document begins.
+    pub at: Position,
+}
 
 /// One InferenceService: the versions of it that share its traffic.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +88,19 @@ pub struct Predictor {
     pub serving: Serving,
     /// How many seconds a request may take.
     pub timeout_s: Option<u64>,
+    /// How its requests are put together; nothing is said of it where there is none.
+    pub batcher: Option<Batcher>,
+    /// Where it is written.
+    pub at: Position,
+}
+
+/// How the requests of a predictor are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batcher {
+    /// The most rows that go together.
+    pub max_batch_size: Option<u32>,
+    /// How many milliseconds the first request waits for others.
+    pub max_latency_ms: Option<u32>,
     /// Where it is written.
     pub at: Position,
 }
@@ -95,8 +135,17 @@ pub struct ModelSpec {
     pub args: Vec<String>,
     /// Variables of its environment, in the order written.
     pub env: Vec<(String, String)>,
+    /// Its resources ask for a GPU.
+    pub asks_for_gpu: bool,
     /// Where it is written.
     pub at: Position,
+}
+
+impl ModelSpec {
+    /// Whether it says where the files are, in whichever way.
+    pub fn has_place(&self) -> bool {
+        self.storage_uri.is_some() || self.storage_spec.is_some() || !self.storage_uris.is_empty()
+    }
 }
 
 /// The component that reshapes requests before, and answers after, the predictor.
@@ -163,13 +212,13 @@ impl Container {
     }
 }
 
-/// Reads every InferenceService of a text, which may hold several documents or a `List`. `file` is its name in problems.
+/// Reads every InferenceService and TrainedModel of a text, which may hold several documents or a `List`. `file` is its name in problems.
 /// Documents of other kinds are warnings. A service with errors is left out where what is missing has no sensible value,
 /// so the services are only worth using when no problem is an error.
-pub fn parse(file: &str, text: &str) -> (Vec<InferenceService>, Vec<Problem>) {
+pub fn parse(file: &str, text: &str) -> (Manifest, Vec<Problem>) {
     let problems = Problems::new(file);
-    let services = resource::read(text, &problems);
-    (services, problems.into_vec())
+    let manifest = resource::read(text, &problems);
+    (manifest, problems.into_vec())
 }
 
 #[cfg(test)]

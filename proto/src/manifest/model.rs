@@ -2,7 +2,7 @@
 
 use super::ModelSpec;
 use super::container::{RUN_BY_KUBERNETES, environment};
-use crate::document::{Fields, Node, excerpt};
+use crate::document::{Entry, Fields, Node, Value, excerpt};
 
 const PROTOCOLS: [&str; 4] = ["v1", "v2", "grpc-v1", "grpc-v2"];
 
@@ -56,6 +56,7 @@ fn shared(fields: Fields<'_>, mut args: Vec<String>) -> ModelSpec {
     fields.accepted(&["name"]);
     fields.ignored(&["runtimeVersion", "confidential", "image", "command", "ports"]);
     fields.ignored(RUN_BY_KUBERNETES);
+    let asks_for_gpu = fields.node("resources").is_some_and(asks_for_gpu);
     fields.finish();
     ModelSpec {
         format: String::new(),
@@ -67,8 +68,19 @@ fn shared(fields: Fields<'_>, mut args: Vec<String>) -> ModelSpec {
         runtime: None,
         args,
         env,
+        asks_for_gpu,
         at,
     }
+}
+
+/// Whether resources ask for GPUs, by whatever vendor's name for them, such as `nvidia.com/gpu`.
+fn asks_for_gpu(resources: &Node) -> bool {
+    let none = |count: &Value| *count == Value::Int(0) || *count == Value::String("0".to_owned());
+    let asks = |it: &Entry| it.key.ends_with("/gpu") && !none(&it.value.value);
+    ["limits", "requests"].iter().filter_map(|it| resources.get(it)).any(|it| match &it.value {
+        Value::Map(entries) => entries.iter().any(asks),
+        _ => false,
+    })
 }
 
 /// Checks a place that is written in parts. What is missing of it a secret tells, where the model is loaded.

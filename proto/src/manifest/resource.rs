@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{Annotation, InferenceService, v1alpha2, v1beta1};
+use super::{Annotation, InferenceService, Manifest, trained, v1alpha2, v1beta1};
 use crate::document::{self, Fields, Node, Problems, Value, excerpt};
 
 const KIND: &str = "InferenceService";
 const BETA: [&str; 2] = ["serving.kserve.io/v1beta1", "serving.kubeflow.org/v1beta1"];
+/// A model of a service that is there already.
+const TRAINED: (&str, [&str; 3]) = (
+    "TrainedModel",
+    ["serving.kserve.io/v1alpha1", "serving.kubeflow.org/v1alpha1", "serving.kubeflow.org/v1beta1"],
+);
 const ALPHA: [&str; 2] = ["serving.kserve.io/v1alpha2", "serving.kubeflow.org/v1alpha2"];
 
 /// How Weir's own annotations begin.
@@ -27,7 +32,6 @@ const OTHER_KINDS: &[&str] = &[
     "LocalModelNode",
     "LocalModelNodeGroup",
     "ServingRuntime",
-    "TrainedModel",
 ];
 
 /// The fields of `metadata` besides name and namespace.
@@ -48,8 +52,8 @@ const OBJECT_META: &[&str] = &[
     "uid",
 ];
 
-/// Reads the services of a text.
-pub(super) fn read(text: &str, problems: &Problems) -> Vec<InferenceService> {
+/// Reads the services of a text, and the models beside them.
+pub(super) fn read(text: &str, problems: &Problems) -> Manifest {
     let documents = document::parse(text, problems);
     let mut services = Services::default();
     for document in &documents {
@@ -76,9 +80,9 @@ fn list(document: &Node) -> Option<&[Node]> {
 
 #[derive(Default)]
 struct Services {
-    read: Vec<InferenceService>,
-    /// The line of each namespace and name.
-    lines: HashMap<(String, String), usize>,
+    read: Manifest,
+    /// The line of each namespace and name, by kind.
+    lines: HashMap<(&'static str, String, String), usize>,
 }
 
 impl Services {
@@ -90,15 +94,22 @@ impl Services {
         let Some(form) = form(&fields, version, kind) else { return };
         let metadata = fields.required_fields("metadata");
         let [propagate_headers, drop_headers] = metadata.as_ref().map(annotations).unwrap_or_default();
-        let name = metadata.and_then(|it| self.name(it));
-        let revisions = fields.required_fields("spec").and_then(|spec| match form {
-            Form::Beta => v1beta1::revisions(spec),
-            Form::Alpha => v1alpha2::revisions(spec),
-        });
+        let (kind, what) = if form == Form::Trained { (TRAINED.0, "model") } else { (KIND, "service") };
+        let name = metadata.and_then(|it| self.name(it, kind, what));
+        let spec = fields.required_fields("spec");
+        let revisions = match form {
+            Form::Trained => {
+                let model = spec.and_then(|it| trained::model(it, name.map(|it| it.1), node.at));
+                self.read.models.extend(model);
+                return fields.finish();
+            }
+            Form::Beta => spec.and_then(v1beta1::revisions),
+            Form::Alpha => spec.and_then(v1alpha2::revisions),
+        };
         fields.finish();
         if let (Some((namespace, name)), Some(revisions)) = (name, revisions) {
             let at = node.at;
-            self.read.push(InferenceService {
+            self.read.services.push(InferenceService {
                 name,
                 namespace,
                 at,
@@ -109,8 +120,8 @@ impl Services {
         }
     }
 
-    /// Returns namespace and name, unless a service before has them.
-    fn name(&mut self, metadata: Fields<'_>) -> Option<(String, String)> {
+    /// Returns namespace and name, unless one of its kind before has them.
+    fn name(&mut self, metadata: Fields<'_>, kind: &'static str, what: &str) -> Option<(String, String)> {
         let name = label(&metadata, "name");
         let namespace = metadata.has("namespace").then(|| label(&metadata, "namespace"));
         let namespace = namespace.flatten().unwrap_or_else(|| "default".to_owned());
@@ -118,15 +129,15 @@ impl Services {
         let at = metadata.position("name");
         let (path, problems) = (metadata.path_of("name"), metadata.problems());
         metadata.finish();
-        let key = (namespace, name?);
+        let (namespace, name) = (namespace, name?);
+        let key = (kind, namespace.clone(), name.clone());
         if let Some(first) = self.lines.get(&key) {
-            let (namespace, name) = &key;
-            let message = format!("namespace `{namespace}` has a service `{name}` already, in line {first}");
+            let message = format!("namespace `{namespace}` has a {what} `{name}` already, in line {first}");
             problems.error(at, path, message);
             return None;
         }
-        self.lines.insert(key.clone(), at.line);
-        Some(key)
+        self.lines.insert(key, at.line);
+        Some((namespace, name))
     }
 }
 
@@ -168,13 +179,15 @@ pub(super) fn label(fields: &Fields<'_>, field: &str) -> Option<String> {
     fits.then(|| name.to_owned())
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Beta,
     Alpha,
+    /// A TrainedModel.
+    Trained,
 }
 
-/// Returns the form of an InferenceService; `None`, with a problem that says why, when it is none.
+/// Returns the form of an InferenceService or a TrainedModel; `None`, with a problem that says why, when it is none.
 fn form(fields: &Fields<'_>, version: &str, kind: &str) -> Option<Form> {
     if kind == KIND {
         let form = if ALPHA.contains(&version) { Form::Alpha } else { Form::Beta };
@@ -182,6 +195,12 @@ fn form(fields: &Fields<'_>, version: &str, kind: &str) -> Option<Form> {
             return Some(form);
         }
         let known = BETA.iter().chain(&ALPHA).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+        fields.error("apiVersion", format!("unknown version `{}`; known are {known}", excerpt(version)));
+    } else if kind == TRAINED.0 {
+        if TRAINED.1.contains(&version) {
+            return Some(Form::Trained);
+        }
+        let known = TRAINED.1.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
         fields.error("apiVersion", format!("unknown version `{}`; known are {known}", excerpt(version)));
     } else if is_kserve(version) && !OTHER_KINDS.contains(&kind) {
         fields.error("kind", format!("unknown kind `{}`; known is `{KIND}`", excerpt(kind)));

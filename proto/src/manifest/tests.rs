@@ -6,15 +6,25 @@ use super::*;
 
 /// Reads a manifest whose first line break is cut off, and compares a line for each revision and each problem.
 fn check(text: &str, want: &str) {
-    let (services, problems) = parse("f.yaml", &text[1..]);
+    let (Manifest { services, models }, problems) = parse("f.yaml", &text[1..]);
     let mut told = String::new();
+    for TrainedModel { name, service, framework, storage_uri, memory, .. } in &models {
+        let memory = memory.as_deref().unwrap_or("-");
+        writeln!(told, "{service} serves {name}: {framework} {storage_uri} {memory}").unwrap();
+    }
     for service in &services {
         for revision in &service.revisions {
             let (InferenceService { name, namespace, .. }, Revision { name: revision_name, weight, .. }) =
                 (service, revision);
             let timeout = revision.predictor.timeout_s.map(|it| format!(" in {it} s")).unwrap_or_default();
             write!(told, "{namespace}/{name} {revision_name} {weight}%: ").unwrap();
-            writeln!(told, "{}{timeout}{}", serving(&revision.predictor.serving), beside(revision)).unwrap();
+            let batcher = revision
+                .predictor
+                .batcher
+                .map(|it| format!(" in batches of {:?} after {:?} ms", it.max_batch_size, it.max_latency_ms));
+            let batcher = batcher.unwrap_or_default();
+            let (serving, beside) = (serving(&revision.predictor.serving), beside(revision));
+            writeln!(told, "{serving}{timeout}{batcher}{beside}").unwrap();
         }
         assert_eq!(service.revisions.iter().map(|it| u32::from(it.weight)).sum::<u32>(), 100);
     }
@@ -116,11 +126,10 @@ spec:
     containers: [{name: kserve-container, image: "garden/why:1", env: [{name: STORAGE_URI, value: "gs://garden/why"}]}]
 status: {url: anything}
 "#,
-        r#"garden/flowers default 100%: onnx :1 @s3://garden/flowers /v2 !weir-onnx --workers 2 LEVEL=debug in 30 s; transformer kserve-container [registry.garden:5000/tools/scale:3] ["--predictor_protocol", "grpc-v2"] [8080]; explainer kserve-container [garden/why:1] [("STORAGE_URI", "gs://garden/why")] Some("gs://garden/why")
+        r#"garden/flowers default 100%: onnx :1 @s3://garden/flowers /v2 !weir-onnx --workers 2 LEVEL=debug in 30 s in batches of Some(8) after Some(20) ms; transformer kserve-container [registry.garden:5000/tools/scale:3] ["--predictor_protocol", "grpc-v2"] [8080]; explainer kserve-container [garden/why:1] [("STORAGE_URI", "gs://garden/why")] Some("gs://garden/why")
 10:18: warning: spec.predictor.minReplicas: has no effect here
 12:27: warning: spec.predictor.canaryTrafficPercent: has no effect here, where no earlier revision runs; list the canary in `spec.canary`
 13:13: warning: spec.predictor.logger: has no effect here
-14:14: warning: spec.predictor.batcher: has no effect here
 15:19: warning: spec.predictor.nodeSelector: has no effect here
 24:34: warning: spec.predictor.model.env[1].valueFrom: has no effect here, so the variable is not set; give a `value`
 25:18: warning: spec.predictor.model.resources: has no effect here"#,
@@ -141,14 +150,16 @@ spec:
     transformer: {custom: {container: {name: kfserving-container, image: "garden/scale:1"}}}
     explainer: {alibi: {type: AnchorTabular, storageUri: "gs://garden/why", config: {threshold: "0.9"}}}
   canary:
-    predictor: {pytorch: {storageUri: "pvc://models/b", modelClassName: Net, resources: {}}, parallelism: 2}
+    predictor: {pytorch: {storageUri: "pvc://models/b", modelClassName: Net, resources: {}}, parallelism: 2, batcher: {maxBatchSize: 0, timeout: 60}}
 "#,
         r#"default/flowers default 80%: xgboost @pvc://models/a --nthread=4; transformer kfserving-container [garden/scale:1]; method AnchorTabular Some("gs://garden/why") Some("{\"threshold\": \"0.9\"}")
-default/flowers canary 20%: pytorch @pvc://models/b --model_class_name=Net
+default/flowers canary 20%: pytorch @pvc://models/b --model_class_name=Net in batches of None after None ms
 7:30: warning: spec.default.predictor.minReplicas: has no effect here
 7:101: warning: spec.default.predictor.xgboost.runtimeVersion: has no effect here
 11:89: warning: spec.canary.predictor.pytorch.resources: has no effect here
-11:107: warning: spec.canary.predictor.parallelism: has no effect here"#,
+11:107: warning: spec.canary.predictor.parallelism: has no effect here
+11:134: error: spec.canary.predictor.batcher.maxBatchSize: got 0, expected 1 to 1048576
+11:146: warning: spec.canary.predictor.batcher.timeout: has no effect here"#,
     );
     let alpha = |spec: &str| {
         format!(
@@ -456,7 +467,7 @@ default/b default 100%: sklearn
 fn weirs_own_images_are_known_by_the_end_of_their_name() {
     let component = |image: &str| {
         let text = beta(&format!("\n  predictor: {{containers: [{{image: \"{image}\"}}]}}"));
-        let service = parse("f.yaml", &text).0.remove(0);
+        let service = parse("f.yaml", &text).0.services.remove(0);
         match &service.revisions[0].predictor.serving {
             Serving::Container(it) => it.weir_component(),
             Serving::Model(_) => None,
@@ -507,11 +518,39 @@ spec: {default: {predictor: {sklearn: {storageUri: "gs://x"}}}}
 ...
 "#;
     for end in (0..=text.len()).filter(|&it| text.is_char_boundary(it)) {
-        let (services, problems) = parse("f.yaml", &text[..end]);
+        let (Manifest { services, .. }, problems) = parse("f.yaml", &text[..end]);
         let errors = problems.iter().any(|it| it.severity == crate::document::Severity::Error);
         assert!(errors || services.len() <= 2);
         if end == text.len() {
             assert_eq!((services.len(), problems), (2, Vec::new()));
         }
     }
+}
+
+#[test]
+fn trained_models_are_read_and_what_is_wrong_with_them_is_told() {
+    check(
+        r#"
+apiVersion: serving.kserve.io/v1alpha1
+kind: TrainedModel
+metadata: {name: m1}
+spec: {inferenceService: demo, model: {framework: sklearn, storageUri: "s3://b/m1", memory: 256Mi}}
+---
+apiVersion: serving.kubeflow.org/v1alpha1
+kind: TrainedModel
+metadata: {name: m1}
+spec: {model: {framework: sklearn, storageUri: x, memry: 1}}
+---
+apiVersion: serving.kserve.io/v1beta1
+kind: TrainedModel
+metadata: {name: m2}
+spec: {}
+"#,
+        "\
+demo serves m1: sklearn s3://b/m1 256Mi
+8:18: error: metadata.name: namespace `default` has a model `m1` already, in line 3
+9:7: error: spec.inferenceService: is missing
+9:51: error: spec.model.memry: unknown field; did you mean `memory`?
+11:13: error: apiVersion: unknown version `serving.kserve.io/v1beta1`; known are `serving.kserve.io/v1alpha1`, `serving.kubeflow.org/v1alpha1`, `serving.kubeflow.org/v1beta1`",
+    );
 }

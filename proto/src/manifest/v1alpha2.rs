@@ -61,15 +61,17 @@ fn predictor(fields: Fields<'_>) -> Option<Predictor> {
     let at = fields.at();
     let model = framework.and_then(|key| model::framework(fields.fields(key)?, key)).map(Serving::Model);
     let serving = model.or_else(|| custom(&fields).map(Serving::Container));
+    let batcher = component::batcher(&fields);
     fields.ignored(LEGACY_EXTENSION);
     fields.finish();
-    Some(Predictor { serving: serving?, timeout_s: None, at })
+    Some(Predictor { serving: serving?, timeout_s: None, batcher, at })
 }
 
 fn transformer(fields: Fields<'_>) -> Option<Transformer> {
     fields.require("custom");
     let container = custom(&fields);
     fields.ignored(LEGACY_EXTENSION);
+    fields.ignored(&["batcher"]);
     fields.finish();
     container.map(Transformer::Container)
 }
@@ -81,6 +83,7 @@ fn explainer(fields: Fields<'_>) -> Option<Explainer> {
     let method = LEGACY.iter().find_map(|it| component::legacy_method(fields.fields(it)?));
     let explainer = method.or_else(|| custom(&fields).map(Explainer::Container));
     fields.ignored(LEGACY_EXTENSION);
+    fields.ignored(&["batcher"]);
     fields.finish();
     explainer
 }

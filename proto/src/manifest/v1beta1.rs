@@ -108,6 +108,7 @@ fn predictor(fields: Fields<'_>) -> Option<Component> {
             "has no effect here, where no earlier revision runs; list the canary in `spec.canary`",
         );
     }
+    let batcher = component::batcher(&fields);
     fields.accepted(&["labels", "annotations"]);
     fields.ignored(EXTENSION);
     fields.ignored(POD);
@@ -124,7 +125,7 @@ fn predictor(fields: Fields<'_>) -> Option<Component> {
     let model = model.map(|it| ModelSpec { storage_uris: places, ..it });
     let (server, transformer) = containers.split();
     let serving = model.map(Serving::Model).or(server.map(Serving::Container))?;
-    Some((Predictor { serving, timeout_s, at }, transformer))
+    Some((Predictor { serving, timeout_s, batcher, at }, transformer))
 }
 
 fn transformer(fields: Fields<'_>) -> Option<Transformer> {
@@ -159,7 +160,7 @@ fn given<'n>(fields: &Fields<'_>, names: &[&'n str]) -> Vec<&'n str> {
 /// Ends the reading of a component whose own fields are read.
 fn finish_pod(fields: Fields<'_>) {
     fields.accepted(&["labels", "annotations"]);
-    fields.ignored(&["timeout", "canaryTrafficPercent"]);
+    fields.ignored(&["timeout", "canaryTrafficPercent", "batcher"]);
     fields.ignored(EXTENSION);
     fields.ignored(POD);
     fields.finish();

@@ -112,6 +112,7 @@ impl Peer {
             name: it.name,
             version: it.version,
             reason: it.reason,
+            versions: it.versions.into_iter().map(wire::version_of).collect(),
         };
         Ok(Description {
             ready: told.ready,
@@ -151,7 +152,8 @@ impl Peer {
         };
         let properties = properties::from_wire(&mut signature, &told.properties);
         properties.map_err(|error| self.nonsense(&error.message))?;
-        Ok(Metadata { name: told.name, versions: told.versions, signature, signatures: Vec::new() })
+        let version = told.properties.get(properties::VERSION).cloned().unwrap_or_default();
+        Ok(Metadata { name: told.name, version, versions: told.versions, signature, signatures: Vec::new() })
     }
 
     /// Asks a model of a server of the Open Inference Protocol, Weir's or not.

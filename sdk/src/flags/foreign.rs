@@ -50,8 +50,7 @@ const PROCESS: &str =
 const LOGS: &str = "the log is set by WEIR_LOG and WEIR_LOG_FORMAT";
 const ROUTER_ASKS: &str = "the router alone asks the predictor";
 const PLAIN: &str = "connections are plain here; let a proxy or a service mesh encrypt them";
-const ONE_MODEL: &str = "one model is served, the one of `--model_name`";
-const NO_BATCHES: &str = "requests are not gathered into batches";
+const NO_BATCHES: &str = "the predictor alone puts requests together, and all of a model alike";
 const TENSORFLOW: &str = "TensorFlow's library runs as it comes, but for the number of its threads";
 
 /// A service that has one of these as a flag of its own reads it first.
@@ -101,13 +100,9 @@ static FOREIGN: &[Foreign] = &[
     ),
     flag("grpc_socket_path", "name a socket by `--unix_socket`", &[""]),
     flag("ssl_config_file", PLAIN, &[""]),
-    flag("model_config_file", ONE_MODEL, &[""]),
-    flag("model_config_file_poll_wait_seconds", ONE_MODEL, &["0"]),
-    flag(
-        "file_system_poll_wait_seconds",
-        "a new version is loaded when it is asked for, see `load`",
-        &["0", "1"],
-    ),
+    silent("model_config_file"),
+    silent("model_config_file_poll_wait_seconds"),
+    silent("file_system_poll_wait_seconds"),
     switch(
         "allow_version_labels_for_unavailable_models",
         "labels name versions whether they are served or not",

@@ -188,7 +188,7 @@ mod tests {
             ("--enable_grpc=perhaps", &["perhaps", "true or false"][..]),
             ("--timeout_keep_alive=-1", &["-1", "seconds"]),
             ("--max_json_depth=513", &["513"]),
-            ("--model_control_mode=poll", &["poll", "not offered"]),
+            ("--model_control_mode=often", &["often", "`poll`"]),
             ("--propagate_headers=te", &["`te`", "never travels"]),
         ] {
             let error = launch(arg).parse::<ServerFlags>("test", "a test").unwrap_err().to_string();

@@ -45,7 +45,8 @@ pub struct ServerFlags {
     #[arg(long = "enable_latency_logging", default_value = "false", default_missing_value = "true", num_args = 0..=1,
           value_parser = switch, action = clap::ArgAction::Set, help_heading = WATCH)]
     pub enable_latency_logging: bool,
-    /// Whether clients may load and unload models: `explicit` (they may) or `none`
+    /// Whether clients may load and unload models: `explicit` (they may), `none`, or `poll` (they may not: a repository's
+    /// folders do)
     #[arg(long = "model_control_mode", default_value = "explicit", value_parser = ModelControl::read, help_heading = WATCH)]
     pub model_control_mode: ModelControl,
 
@@ -170,6 +171,8 @@ pub enum ModelControl {
     /// They may.
     #[default]
     Explicit,
+    /// They may not: what is in the repository is served.
+    Poll,
 }
 
 impl ModelControl {
@@ -177,10 +180,8 @@ impl ModelControl {
         match text {
             "none" => Ok(Self::None),
             "explicit" => Ok(Self::Explicit),
-            "poll" => {
-                Err("to watch a repository for changes is not offered; use `explicit` or `none`".to_owned())
-            }
-            _ => Err("expected `explicit` or `none`".to_owned()),
+            "poll" => Ok(Self::Poll),
+            _ => Err("expected `explicit`, `none` or `poll`".to_owned()),
         }
     }
 }

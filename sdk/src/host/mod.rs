@@ -1,16 +1,20 @@
 //! Hosts: what turns a [`Model`](crate::Model), a [`Transform`](crate::Transform) or an [`Explain`](crate::Explain) into a
 //! component that can be served.
 
+mod batch;
 mod dispatch;
 mod example;
 mod explain;
 pub(crate) mod method;
 mod model;
+pub mod repository;
 mod transform;
 mod upstream;
 
+pub use batch::{BatchFlags, BatchOptions, BatchParameters};
 pub use explain::{ExplainHost, ExplainOptions};
-pub use model::{ListedInputs, Loaded, Loader, ModelHost, ModelOptions};
+pub use model::{ListedInputs, ModelOptions};
+pub use repository::{Loaded, Loader, ModelHost};
 pub use transform::TransformHost;
 pub use upstream::UpstreamHost;
 

@@ -1,40 +1,48 @@
-//! Serves a model: decodes, checks against its signature, predicts where the work belongs, encodes. Loads and unloads it.
+//! Serves one version of a model: decodes, checks against its signature, predicts where the work belongs, encodes.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
 use weir_proto::{
-    Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Origin, Payload, Signature, Tensor,
+    Code, Error, Face, Form, InferRequest, InferResponse, Layout, Method, Payload, Signature, Tensor,
 };
 
-use super::check_model;
+use super::batch::{BatchOptions, Caller};
 use super::dispatch::{Chosen, Dispatch};
 use super::example;
 use super::method::{Task, signature_name};
 use crate::id::Ids;
-use crate::{
-    Asked, BoxFuture, Call, Handle, Metadata, Model, ModelState, ModelStatus, Question, Reply,
-    RepositoryVerb, Verb, Whole,
-};
+use crate::{Asked, Call, Metadata, Model, Process, Question, Reply, Verb};
 
 /// How a model is served.
 #[derive(Debug, Clone)]
 pub struct ModelOptions {
     /// Its name.
     pub name: String,
-    /// Its threads for work that takes longer than microseconds.
+    /// Predictions that take longer than microseconds and run side by side.
     pub threads: usize,
     /// What stands for its versions in a path, such as `stable`: pairs of label and version.
     pub labels: Vec<(String, String)>,
     /// What a V1 request means by `inputs` given as a list.
     pub inputs: ListedInputs,
+    /// How requests are put together.
+    pub batching: BatchOptions,
+    /// What it uses of the process: the same as its [`Service`](crate::Service) has.
+    pub process: Process,
 }
 
 impl ModelOptions {
     /// Options for a model of that name, with a thread a core.
     pub fn new(name: impl Into<String>) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, Into::into);
-        Self { name: name.into(), threads, labels: Vec::new(), inputs: ListedInputs::default() }
+        Self {
+            name: name.into(),
+            threads,
+            labels: Vec::new(),
+            inputs: ListedInputs::default(),
+            batching: BatchOptions::default(),
+            process: Process::default(),
+        }
     }
 }
 
@@ -50,140 +58,80 @@ pub enum ListedInputs {
     TensorFlowServing,
 }
 
-/// A model, and the version it was found as.
-pub struct Loaded {
-    /// The model.
-    pub model: Box<dyn Model>,
-    /// Its version; models that have none are version 1, as everybody's first is.
-    pub version: String,
-}
-
-impl Loaded {
-    /// Of a model without versions.
-    pub fn unversioned(model: Box<dyn Model>) -> Self {
-        Self { model, version: "1".to_owned() }
-    }
-}
-
-/// Loads a model, or tells clients why not. It may block.
-pub type Loader = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
-
-/// A model by name, in whatever state it is.
-pub struct ModelHost {
-    me: Weak<Self>,
-    options: ModelOptions,
-    loader: Loader,
-    state: ArcSwap<State>,
-    /// Held by whoever loads or unloads.
-    turn: Mutex<()>,
-    dispatch: Dispatch,
-    ids: Ids,
-}
-
-enum State {
-    Loading,
-    Ready(Serving),
-    Failed(String),
-    Unloaded,
-}
-
-#[derive(Clone)]
-struct Serving {
+/// One loaded version of a model. Whoever answers a request holds it, so that it outlives its place in the table.
+pub(super) struct Live {
+    options: Arc<ModelOptions>,
     model: Arc<dyn Model>,
-    version: Arc<str>,
+    version: String,
+    dispatch: Dispatch,
+    ids: Arc<Ids>,
+    /// Somebody has asked it since this was last looked at.
+    touched: AtomicBool,
 }
 
-impl ModelHost {
-    /// Creates a host whose model is not loaded yet: that is what [`ModelHost::load`] does.
-    pub fn new(options: ModelOptions, loader: Loader) -> Arc<Self> {
-        let dispatch = Dispatch::new(&options.name, options.threads);
-        Arc::new_cyclic(|me| Self {
-            me: Weak::clone(me),
-            options,
-            loader,
-            state: ArcSwap::from_pointee(State::Loading),
-            turn: Mutex::new(()),
-            dispatch,
-            ids: Ids::default(),
-        })
+impl Live {
+    /// Of a model that was just loaded.
+    pub(super) fn new(
+        options: Arc<ModelOptions>,
+        model: Arc<dyn Model>,
+        version: String,
+        ids: Arc<Ids>,
+    ) -> Self {
+        let dispatch = Dispatch::of(&options, &*model);
+        Self { options, model, version, dispatch, ids, touched: AtomicBool::new(false) }
     }
 
-    /// Loads the model, or loads it again: a model that answers goes on until the new one takes its place. It may block.
+    /// The model.
+    pub(super) fn model(&self) -> &Arc<dyn Model> {
+        &self.model
+    }
+
+    /// Its version.
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Says that somebody asks it.
+    pub(super) fn touch(&self) {
+        // Mostly read: the line stays with every core.
+        if !self.touched.load(Ordering::Relaxed) {
+            self.touched.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody has asked it since the last time this was asked.
+    pub(super) fn was_touched(&self) -> bool {
+        self.touched.swap(false, Ordering::Relaxed)
+    }
+
+    /// Tells what it takes and gives. The versions served are for its host to say.
+    pub(super) fn metadata(&self) -> Metadata {
+        Metadata {
+            name: self.options.name.clone(),
+            version: self.version.clone(),
+            versions: Vec::new(),
+            signature: self.model.signature().clone(),
+            signatures: signatures_of(&*self.model),
+        }
+    }
+
+    /// Answers a call for its model.
     ///
     /// # Errors
-    /// `NotReady` with the reason. A model that answered before goes on.
-    pub fn load(&self) -> Result<(), Error> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = matches!(**self.state.load(), State::Ready(_));
-        if !answers {
-            self.state.store(Arc::new(State::Loading));
-        }
-        match (self.loader)() {
-            Ok(Loaded { model, version }) => {
-                let serving = Serving { model: model.into(), version: version.into() };
-                self.state.store(Arc::new(State::Ready(serving)));
-                Ok(())
-            }
-            Err(reason) => {
-                let error = Error::model_not_ready(&self.options.name, &reason);
-                if !answers {
-                    self.state.store(Arc::new(State::Failed(reason)));
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Unloads the model. Requests that have it already are answered.
-    pub fn unload(&self) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.state.store(Arc::new(State::Unloaded));
-    }
-
-    /// The model, once it was asked for by that name and version.
-    fn serving(&self, version: &str) -> Result<Serving, Error> {
-        let name = &self.options.name;
-        let serving = match &**self.state.load() {
-            State::Ready(serving) => serving.clone(),
-            State::Loading => return Err(Error::model_not_ready(name, "It is loading.")),
-            State::Failed(reason) => return Err(Error::model_not_ready(name, reason)),
-            State::Unloaded => return Err(Error::model_not_found(name)),
-        };
-        let wanted = match version.strip_prefix('@') {
-            Some(label) => self.version_of(label)?,
-            None => version,
-        };
-        if wanted.is_empty() || *wanted == *serving.version {
-            return Ok(serving);
-        }
-        let message =
-            format!("Could not find version {wanted} of model {name}; it has version {}", serving.version);
-        Err(Error::new(Code::NotFound, message))
-    }
-
-    fn version_of(&self, label: &str) -> Result<&str, Error> {
-        let found = self.options.labels.iter().find(|(name, _)| name == label);
-        found.map(|(_, version)| version.as_str()).ok_or_else(|| {
-            let known: Vec<_> = self.options.labels.iter().map(|(name, _)| name.as_str()).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Error::invalid(format!("Unrecognized servable version label: {label}; known are: {known}"))
-        })
-    }
-
-    async fn infer(&self, mut call: Call) -> Result<Payload, Error> {
-        check_model(&call, &self.options.name)?;
-        let Serving { model, version } = self.serving(&call.version)?;
+    /// What the request or the model is wrong with.
+    pub(super) async fn answer(&self, mut call: Call) -> Result<Payload, Error> {
+        let Self { model, version, .. } = self;
         if model.whole().is_some() {
-            return self.ask(model, &version, call).await;
+            return self.ask(Arc::clone(model), version, call).await;
         }
         if call.verb != Verb::Infer {
             let message = format!("model `{}` does not {}; ask it to predict", call.model, call.verb.name());
             return Err(Error::new(Code::Unsupported, message));
         }
-        let until = call.context.deadline;
+        let caller = Caller::from(&call.context);
         let (mut request, form) = call.take_request()?;
         let form = self.settle(form, &model.signature().platform);
-        let chosen = chosen(model, &form, &mut request)?;
+        let chosen = chosen(Arc::clone(model), &form, &mut request)?;
         let signature = chosen.model().signature();
         let task = Task::of(&form, signature, &mut request, &self.options.name)?;
         if form.method != Method::Predict && example::takes(signature) {
@@ -194,13 +142,13 @@ impl ModelHost {
         } else {
             signature.bind(&mut request)?
         };
-        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted(), until).await?;
+        let outputs = self.dispatch.predict(&chosen, inputs, task.wanted(), caller).await?;
         let outputs = task.finish(outputs)?;
         // V1 has no place for an id; to make one would be work for nobody.
         let id = if request.id.is_empty() && call.want != Face::V1 { self.ids.next() } else { request.id };
         let response = InferResponse {
             model_name: call.model,
-            model_version: if call.want == Face::V1 { String::new() } else { (*version).to_owned() },
+            model_version: if call.want == Face::V1 { String::new() } else { version.clone() },
             id,
             outputs,
             ..InferResponse::default()
@@ -249,32 +197,6 @@ impl ModelHost {
         form.tokens = tensorflow;
         form
     }
-
-    fn status(&self) -> ModelStatus {
-        let (version, state, reason) = match &**self.state.load() {
-            State::Ready(serving) => match serving.model.health() {
-                Ok(()) => ((*serving.version).to_owned(), ModelState::Ready, String::new()),
-                Err(reason) => ((*serving.version).to_owned(), ModelState::Failed, reason),
-            },
-            State::Loading => (String::new(), ModelState::Loading, "it is loading".to_owned()),
-            State::Failed(reason) => (String::new(), ModelState::Failed, reason.clone()),
-            State::Unloaded => (String::new(), ModelState::Unloaded, "unloaded".to_owned()),
-        };
-        ModelStatus { name: self.options.name.clone(), version, state, reason }
-    }
-
-    fn told(&self, model: &str, version: &str) -> Result<Metadata, Error> {
-        if model != self.options.name {
-            return Err(Error::model_not_found(model));
-        }
-        let serving = self.serving(version)?;
-        Ok(Metadata {
-            name: self.options.name.clone(),
-            versions: vec![(*serving.version).to_owned()],
-            signature: serving.model.signature().clone(),
-            signatures: signatures_of(&*serving.model),
-        })
-    }
 }
 
 fn signatures_of(model: &dyn Model) -> Vec<(String, Signature)> {
@@ -304,54 +226,6 @@ pub(super) fn raw_body(inputs: &mut Vec<Tensor>) -> bytes::Bytes {
     match inputs.pop().map(|it| it.data) {
         Some(weir_proto::Data::Bytes(mut elements)) => elements.pop().unwrap_or_default(),
         Some(_) | None => bytes::Bytes::new(),
-    }
-}
-
-impl Handle for ModelHost {
-    fn component(&self) -> Origin {
-        Origin::Predictor
-    }
-
-    fn verbs(&self) -> &[Verb] {
-        match &**self.state.load() {
-            State::Ready(serving) if serving.model.whole().is_some_and(Whole::explains) => {
-                &[Verb::Infer, Verb::Explain]
-            }
-            _ => &[Verb::Infer],
-        }
-    }
-
-    fn call(&self, call: Call) -> BoxFuture<'_, Result<Payload, Error>> {
-        Box::pin(self.infer(call))
-    }
-
-    fn models(&self) -> BoxFuture<'_, Vec<ModelStatus>> {
-        Box::pin(std::future::ready(vec![self.status()]))
-    }
-
-    fn metadata<'a>(&'a self, model: &'a str, version: &'a str) -> BoxFuture<'a, Result<Metadata, Error>> {
-        Box::pin(std::future::ready(self.told(model, version)))
-    }
-
-    fn has_repository(&self) -> bool {
-        true
-    }
-
-    fn repository<'a>(&'a self, verb: RepositoryVerb, model: &'a str) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async move {
-            if model != self.options.name {
-                return Err(Error::model_not_found(model));
-            }
-            let host = self.me.upgrade().expect("whoever calls holds the host");
-            let work = tokio::task::spawn_blocking(move || match verb {
-                RepositoryVerb::Load => host.load(),
-                RepositoryVerb::Unload => {
-                    host.unload();
-                    Ok(())
-                }
-            });
-            work.await.map_err(|_| Error::new(Code::Inference, "loading the model failed unexpectedly"))?
-        })
     }
 }
 

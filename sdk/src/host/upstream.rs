@@ -119,7 +119,7 @@ impl UpstreamHost {
                 (String::new(), ModelState::Loading, reason)
             }
         };
-        ModelStatus { name: self.name.clone(), version, state, reason }
+        ModelStatus { version, ..ModelStatus::away(self.name.clone(), state, reason) }
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
 
 async fn metrics(State(app): State<Arc<App>>) -> ([(header::HeaderName, &'static str); 1], String) {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], app.metrics.scrape())
+    ([(header::CONTENT_TYPE, content_type)], app.metrics.scrape_with(&app.handle.memory()))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {

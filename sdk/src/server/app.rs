@@ -99,9 +99,17 @@ impl App {
             let error = Error::model_not_ready(&status.name, &status.reason);
             return Err(error.or_origin(self.handle.component()));
         }
-        if !version.is_empty() && version != status.version {
+        if version.is_empty() || version == status.version {
+            return Ok(status);
+        }
+        match status.versions.iter().find(|it| it.version == version) {
+            Some(it) if it.state == ModelState::Ready => {}
+            Some(it) => {
+                let error = Error::model_not_ready(name, &format!("Version {version}: {}", it.reason));
+                return Err(error.or_origin(self.handle.component()));
+            }
             // Only whoever serves the model knows its labels and further versions.
-            self.handle.metadata(name, version).await?;
+            None => drop(self.handle.metadata(name, version).await?),
         }
         Ok(status)
     }
@@ -113,6 +121,10 @@ impl App {
             ModelControl::None => Err(Error::new(
                 Code::Forbidden,
                 "models are not loaded or unloaded here: `--model_control_mode` is `none`",
+            )),
+            ModelControl::Poll => Err(Error::new(
+                Code::Forbidden,
+                "models are not loaded or unloaded here: `--model_control_mode` is `poll`, so what is in the repository is served",
             )),
         };
         work.map_err(|error| error.or_origin(self.handle.component()))

@@ -17,7 +17,7 @@ use super::stall::in_pieces;
 use crate::call::EXPLAINING;
 use crate::grpc::status_of;
 use crate::wire::{
-    Answer, DESCRIBE, GRPC, PATHS, PREFIX, frame, length, path as wire_path, state_to, unframe,
+    Answer, DESCRIBE, GRPC, PATHS, PREFIX, frame, length, path as wire_path, state_to, unframe, version_to,
 };
 use crate::{BoxFuture, Call, Context, Verb};
 
@@ -175,6 +175,7 @@ async fn describe(app: &App) -> wire::Description {
         name: it.name,
         version: it.version,
         reason: it.reason,
+        versions: it.versions.into_iter().map(version_to).collect(),
     };
     wire::Description {
         component: app.handle.component().name().to_owned(),

@@ -32,6 +32,7 @@ mod transfer;
 mod webhdfs;
 pub mod xml;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,6 +122,11 @@ pub fn resolve(uri: &str, base: &Path) -> Result<String, StorageError> {
     }
 }
 
+/// A URI without what may be secret in it: passwords, and its query.
+pub fn redacted(uri: &str) -> String {
+    place::shown(uri)
+}
+
 /// Fetches models. What it has given out of its cache stays there as long as it lives.
 #[derive(Debug)]
 pub struct Storage {
@@ -128,7 +134,7 @@ pub struct Storage {
     spec: Option<Spec>,
     places: Option<Places>,
     report: Report,
-    held: Mutex<Vec<cache::Held>>,
+    held: Mutex<HashMap<PathBuf, cache::Held>>,
 }
 
 impl Storage {
@@ -163,6 +169,11 @@ impl Storage {
         self
     }
 
+    /// Whether the flags say where a model is.
+    pub fn names_a_place(&self) -> bool {
+        self.places.is_some() || self.spec.as_ref().is_some_and(Spec::has_path)
+    }
+
     /// Makes a service's model available: at the places that its flags name, the URI, or what its storage spec says; in KServe's
     /// folder where nothing says more. Blocks until it is.
     ///
@@ -191,7 +202,7 @@ impl Storage {
             cache::Fetching { settings, report: &self.report, stop }.cached(place).await
         })?;
         if let Ok(mut list) = self.held.lock() {
-            list.extend(held);
+            list.extend(held.map(|it| (path.clone(), it)));
         }
         Ok(path)
     }

@@ -21,19 +21,19 @@ use weir_sdk::{Env, Launch, Limits, Metrics, Running, Server, ServerFlags, Socke
 use crate::harness::{get, mesh, root};
 
 /// A plain client over a connection of tonic's own, as any client would have.
-struct Client(Grpc<tonic::transport::Channel>);
+pub(crate) struct Client(Grpc<tonic::transport::Channel>);
 
 /// The service where a path names none.
 const SERVICE: &str = "inference.GRPCInferenceService";
 
 impl Client {
-    async fn connect(address: std::net::SocketAddr) -> Self {
+    pub(crate) async fn connect(address: std::net::SocketAddr) -> Self {
         let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
         Self(Grpc::new(channel.connect().await.unwrap()))
     }
 
     /// Asks a method of the inference service, or `service/method`.
-    async fn ask<Q: Message + 'static, A: Message + Default + 'static>(
+    pub(crate) async fn ask<Q: Message + 'static, A: Message + Default + 'static>(
         &mut self,
         method: &str,
         message: Q,

@@ -164,9 +164,38 @@ pub(super) fn documents() -> Vec<Vec<u8>> {
     seeds
 }
 
+pub(super) fn model_configs() -> Vec<Vec<u8>> {
+    texts(&[
+        "model_config_list {\n  config {\n    name: 'a'  # one\n    base_path: \"/m/a\"\n    model_platform: 'tensorflow'\n    \
+         model_version_policy { specific { versions: 1 versions: 2 } }\n    version_labels { key: 'stable' value: 1 }\n  }\n}\n",
+        "model_config_list: < config: [{name: 'a', base_path: 'x\\n\\x41' 'y'; model_version_policy {latest {num_versions: 2}}}, \
+         {name: 'b' base_path: 'z' model_version_policy {all: {}}}] >",
+        "a: -1.5e3 b: [1, 2] c { d: true e <f: 'g'> } h: \"\\101\\\\\"",
+    ])
+}
+
+pub(super) fn models_jsons() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"[{"modelName": "a", "modelSpec": {"storageUri": "s3://b/a", "framework": "sklearn", "memory": "256Mi"}},
+            {"modelSpec": {"memory": 7, "storageUri": "/b", "x": [null]}, "modelName": "b\u00e9"}]"#,
+        "[]",
+        "null",
+    ])
+}
+
+pub(super) fn warmups() -> Vec<Vec<u8>> {
+    let mut seeds = texts(&[r#"[{"instances": [[1, 2]]}, {"inputs": [{"datatype": "FP32"}]}]"#, "[]"]);
+    seeds.extend(v1_requests());
+    seeds.extend(v2_texts());
+    seeds
+}
+
 pub(super) fn manifests() -> Vec<Vec<u8>> {
     let mut seeds = files("deploy/samples", &["yaml"]);
     seeds.extend(texts(&[
+        "apiVersion: serving.kserve.io/v1alpha1\nkind: TrainedModel\nmetadata: {name: m1}\nspec: {inferenceService: demo, model: \
+         {framework: sklearn, storageUri: \"s3://b/m1\", memory: 256Mi}}\n---\napiVersion: serving.kserve.io/v1beta1\nkind: \
+         InferenceService\nmetadata: {name: demo}\nspec: {predictor: {sklearn: {}}}\n",
         "apiVersion: serving.kubeflow.org/v1alpha2\nkind: InferenceService\nmetadata: {name: old, namespace: n}\nspec:\n  \
          default: {predictor: {sklearn: {storageUri: models/iris, resources: {limits: {cpu: 1}}}}}\n  \
          canaryTrafficPercent: 10\n  canary: {predictor: {xgboost: {storageUri: models/b}}}\n",
@@ -201,6 +230,13 @@ pub(super) fn model_archives() -> Vec<Vec<u8>> {
 }
 
 /// Messages of Python workers, with and without tensors.
+pub(super) fn batchings() -> Vec<Vec<u8>> {
+    let wrapped = "max_batch_size { value: 128 } # rows\nbatch_timeout_micros: { value: 0 };\n\
+                   max_enqueued_batches{value:1000000}, num_batch_threads { value: 8 }\n";
+    let plain = "allowed_batch_sizes: 64\nallowed_batch_sizes : 128\npad_variable_length_inputs: false\n";
+    [wrapped, plain, "max_batch_size: 4"].map(|it| it.as_bytes().to_vec()).to_vec()
+}
+
 pub(super) fn worker_messages() -> Vec<Vec<u8>> {
     let said =
         Frame::new(Kind::Done).with("platform", "python_kserve").with("json", r#"{"predictions":[1]}"#);

@@ -25,6 +25,7 @@ pub const WANTED: Wanted = Wanted {
     files: &["libonnxruntime.so"],
     variable: "ORT_DYLIB_PATH",
     wheel_folders: &["onnxruntime/capi"],
+    system_folders: &[],
     install: "pip install onnxruntime",
 };
 

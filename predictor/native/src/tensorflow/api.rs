@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use super::Failure;
 use crate::opened::{self, opaque};
 
-opaque! { Graph Operation RawSession RawTensor RawSessionOptions Status TString }
+opaque! { DeviceList Graph Operation RawSession RawTensor RawSessionOptions Status TString }
 
 /// `TF_Output`: one output of an operation.
 #[repr(C)]
@@ -32,6 +32,9 @@ pub(super) const STRING_SIZE: usize = 24;
 
 /// What TensorFlow calls when it needs a tensor's memory no more.
 pub(super) type Deallocator = unsafe extern "C" fn(*mut c_void, usize, *mut c_void);
+
+/// A text of a device in a list.
+pub(super) type DeviceText = unsafe extern "C" fn(*const DeviceList, c_int, *mut Status) -> *const c_char;
 
 /// Declares the table of functions, each with its name in the library.
 macro_rules! functions {
@@ -80,6 +83,11 @@ functions! {
         *const RawSessionOptions, *const Buffer, *const c_char, *const *const c_char, c_int, *mut Graph, *mut Buffer,
         *mut Status
     ) -> *mut RawSession;
+    list_devices = "TF_SessionListDevices": fn(*mut RawSession, *mut Status) -> *mut DeviceList;
+    devices = "TF_DeviceListCount": fn(*const DeviceList) -> c_int;
+    device_name = "TF_DeviceListName": fn(*const DeviceList, c_int, *mut Status) -> *const c_char;
+    device_type = "TF_DeviceListType": fn(*const DeviceList, c_int, *mut Status) -> *const c_char;
+    delete_devices = "TF_DeleteDeviceList": fn(*mut DeviceList);
     close_session = "TF_CloseSession": fn(*mut RawSession, *mut Status);
     delete_session = "TF_DeleteSession": fn(*mut RawSession, *mut Status);
     run = "TF_SessionRun": fn(

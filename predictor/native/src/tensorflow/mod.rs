@@ -20,6 +20,7 @@ pub const WANTED: Wanted = Wanted {
     files: &["libtensorflow_cc.so", "libtensorflow.so"],
     variable: "TENSORFLOW_LIBRARY",
     wheel_folders: &["tensorflow"],
+    system_folders: &[],
     install: "pip install tensorflow-cpu",
 };
 

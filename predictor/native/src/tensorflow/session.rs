@@ -10,13 +10,18 @@ use super::api::{Api, Graph, Operation, Output, RawSession};
 use super::tensor::{Held, Input, Tensor};
 
 /// How a session computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SessionOptions {
     /// Threads that one operation may be split over; 0 for a thread a core. TensorFlow has one such pool in a process: the
     /// first session's number counts.
     pub intra_op: usize,
     /// Operations of one run side by side; 1 runs them on the caller's thread, 0 leaves it to TensorFlow.
     pub inter_op: usize,
+    /// The one GPU that is seen; without it TensorFlow sees all, and computes on the first. The first session of a process that
+    /// sees one decides for all.
+    pub gpu: Option<u32>,
+    /// The part of a GPU's memory that may be taken, from 0 to 1; 0 for all of it.
+    pub gpu_memory_fraction: f64,
 }
 
 impl SessionOptions {
@@ -48,11 +53,29 @@ impl SessionOptions {
         }
         // What a device lacks runs on the processor.
         field(0x38, 1);
-        // Memory of a GPU is taken as it is needed: other models are there as well.
-        bytes.extend_from_slice(&[0x32, 2, 0x20, 1]);
+        let gpu = self.gpu_message();
+        bytes.extend_from_slice(&[0x32, gpu.len() as u8]);
+        bytes.extend_from_slice(&gpu);
         // Remapping is off: it makes convolutions that add, whose kernel for oneDNN keeps pointers of a run where runs side by
         // side overwrite them (`MklConvOp`, seen to end the process with 2.21).
         bytes.extend_from_slice(&[0x52, 4, 0x52, 2, 0x70, 2]);
+        bytes
+    }
+
+    /// A message `GPUOptions`, of a few bytes.
+    fn gpu_message(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.gpu_memory_fraction > 0.0 {
+            bytes.push(0x09);
+            bytes.extend_from_slice(&self.gpu_memory_fraction.to_le_bytes());
+        }
+        // Memory is taken as it is needed: other models are there as well.
+        bytes.extend_from_slice(&[0x20, 1]);
+        if let Some(gpu) = self.gpu {
+            let seen = gpu.to_string();
+            bytes.extend_from_slice(&[0x2a, seen.len() as u8]);
+            bytes.extend_from_slice(seen.as_bytes());
+        }
         bytes
     }
 }
@@ -169,6 +192,39 @@ impl Session {
         std::mem::take(&mut self.meta_graph)
     }
 
+    /// Returns the GPUs that the session computes on, by TensorFlow's names, such as
+    /// `/job:localhost/replica:0/task:0/device:GPU:0`.
+    ///
+    /// # Errors
+    /// TensorFlow's.
+    pub fn gpus(&self) -> Result<Vec<String>, Failure> {
+        let api = self.api;
+        // SAFETY: session and status are valid; the list is null where that says so, and else ours.
+        let list = api.checked(|status| unsafe { (api.list_devices)(self.session.as_ptr(), status) })?;
+        let list =
+            NonNull::new(list).ok_or_else(|| Failure::internal("TensorFlow lists no devices"))?.as_ptr();
+        // SAFETY: the list is valid until it is deleted below.
+        let count = unsafe { (api.devices)(list) };
+        let mut gpus = Ok(Vec::new());
+        for at in 0..count {
+            let text = |function: super::api::DeviceText| {
+                // SAFETY: the list has a device of that place, and the status is valid.
+                let text = api.checked(|status| unsafe { function(list, at, status) })?;
+                // SAFETY: it is null, or a text that lives as long as the list.
+                Ok((!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()))
+            };
+            let told = text(api.device_type).and_then(|kind| Ok((kind, text(api.device_name)?)));
+            gpus = gpus.and_then(|mut gpus: Vec<String>| {
+                let (kind, name) = told?;
+                gpus.extend(name.filter(|_| kind.is_some_and(|it| it == "GPU")));
+                Ok(gpus)
+            });
+        }
+        // SAFETY: deleted once, and not used after.
+        unsafe { (api.delete_devices)(list) };
+        gpus
+    }
+
     /// Finds a tensor by its name, such as `x:0`, and its element type, as TensorFlow numbers them.
     ///
     /// Returns `None` when the graph has none of that name.
@@ -274,11 +330,20 @@ mod tests {
 
     #[test]
     fn threads_are_told_in_the_bytes_that_tensorflow_reads() {
-        let message = |intra_op, inter_op| SessionOptions { intra_op, inter_op }.message();
+        let message =
+            |intra_op, inter_op| SessionOptions { intra_op, inter_op, ..SessionOptions::default() }.message();
         let rest = [0x38, 1, 0x32, 2, 0x20, 1, 0x52, 4, 0x52, 2, 0x70, 2];
         assert_eq!(message(0, 0), rest);
         assert_eq!(message(3, 2), [&[0x10, 3, 0x28, 2, 0x48, 1][..], &rest].concat());
         let minus_one = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
         assert_eq!(message(300, 1), [&[0x10, 0xac, 2, 0x28][..], &minus_one, &rest].concat());
+    }
+
+    #[test]
+    fn a_gpu_and_its_memory_are_told_in_the_bytes_that_tensorflow_reads() {
+        let options = SessionOptions { gpu: Some(12), gpu_memory_fraction: 0.5, ..SessionOptions::default() };
+        let half = 0.5_f64.to_le_bytes();
+        let want = [&[0x38, 1, 0x32, 15, 0x09][..], &half, &[0x20, 1, 0x2a, 2, b'1', b'2', 0x52]].concat();
+        assert_eq!(options.message()[..want.len()], want);
     }
 }

@@ -7,7 +7,6 @@ pub mod embedded;
 pub mod graph;
 mod ort;
 pub mod proto;
-mod providers;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,24 @@ use weir_sdk::{Env, Model};
 use super::{LoadError, LoadOptions, Runtime, search};
 
 pub(super) use self::ort::load_with;
-pub use self::providers::{Gpu, GpuFlags};
+
+/// The provider of that name for GPUs, which is a file beside ONNX Runtime's own.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub(super) fn provider(env: &Env, name: &str) -> Result<String, String> {
+    let file = format!("libonnxruntime_providers_{name}.so");
+    let found = WANTED.find(&search(env));
+    let found = found.map_err(|error| format!("{error}; {file} comes with onnxruntime-gpu"))?;
+    let provider = found.with_file_name(&file);
+    if provider.is_file() {
+        return Ok(format!("ONNX Runtime's provider at {}", provider.display()));
+    }
+    Err(format!(
+        "ONNX Runtime at {} is for processors: {file} is not beside it; get it by `pip install onnxruntime-gpu`",
+        found.display()
+    ))
+}
 
 /// What computes ONNX models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -46,11 +62,20 @@ impl Runtime for Onnx {
         &["onnx"]
     }
 
+    fn gpu_flag(&self) -> Option<&'static str> {
+        Some("--onnx_providers=cuda")
+    }
+
     fn engine(&self, env: &Env) -> Result<String, String> {
         Ok(match WANTED.find(&search(env)) {
             Ok(found) => format!("ONNX Runtime at {}", found.display()),
             Err(missing) => format!("this build itself, in place of ONNX Runtime: {missing}"),
         })
+    }
+
+    fn gpu_engine(&self, env: &Env, value: &str) -> Result<String, String> {
+        let first = value.split(',').find(|it| *it != "cpu");
+        first.map_or_else(|| self.engine(env), |it| provider(env, it))
     }
 
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {

@@ -22,6 +22,7 @@ struct OrtModel {
     /// Where each output of the signature stands among the session's.
     outputs: Vec<usize>,
     batching: Batching,
+    threads: usize,
     pace: Pace,
     bytes: u64,
 }
@@ -50,6 +51,7 @@ pub(in super::super) fn load_with(
     })?;
     let graph = if needs_graph(&session) { read_graph(path)? } else { Graph::default() };
     let model = OrtModel::new(session, &graph, platform(providers), bytes + beside(path));
+    let model = model.map(|it| OrtModel { threads: options.threads.intra_op, ..it });
     let model = model.map_err(|what| LoadError::Unsupported {
         path: path.to_owned(),
         what,
@@ -129,7 +131,7 @@ impl OrtModel {
         let batching = batching(&session);
         let signature =
             Signature { platform: platform.to_owned(), inputs, outputs: specs, ..Signature::default() };
-        Ok(Self { session, signature, outputs, batching, pace: Pace::default(), bytes })
+        Ok(Self { session, signature, outputs, batching, threads: 1, pace: Pace::default(), bytes })
     }
 }
 
@@ -203,6 +205,10 @@ impl Model for OrtModel {
 
     fn cost(&self, rows: usize) -> Duration {
         self.pace.of(rows)
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 
     fn batching(&self) -> Batching {

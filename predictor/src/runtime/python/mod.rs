@@ -99,8 +99,7 @@ fn recipe(path: &Path, options: &LoadOptions) -> Result<Recipe, String> {
     let PythonOptions { program, workers, class_name, format, .. } = &options.python;
     let (python, why) = interpreter::find(program.as_deref(), &options.env)?;
     tracing::info!(model = options.name, "Python is {}: {why}", python.display());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = Threads::share(cores, *workers).workers.to_string();
+    let threads = Threads::share(weir_sdk::threads::cores(), *workers).workers.to_string();
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
     let mut env: Vec<(String, String)> =
         options.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

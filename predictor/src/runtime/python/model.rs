@@ -123,6 +123,11 @@ impl Model for Served {
         COST
     }
 
+    fn threads(&self) -> usize {
+        // The processes compute.
+        0
+    }
+
     fn batching(&self) -> Batching {
         if self.whole { Batching::Never } else { Batching::Even }
     }

@@ -6,7 +6,7 @@ mod model;
 
 use std::path::Path;
 
-use weir_native::torch::Torch;
+use weir_native::torch::{CUDA, Torch};
 use weir_sdk::{Env, Model};
 
 use self::archive::What;
@@ -35,9 +35,20 @@ impl Runtime for Pytorch {
         weir_sdk::zip::begins(head) || head.starts_with(LEGACY)
     }
 
+    fn gpu_flag(&self) -> Option<&'static str> {
+        Some("--pytorch_device=cuda")
+    }
+
     fn engine(&self, env: &Env) -> Result<String, String> {
         let (_, libtorch) = Torch::find(&search(env))?;
         Ok(format!("libtorch at {}", libtorch.display()))
+    }
+
+    fn gpu_engine(&self, env: &Env, _value: &str) -> Result<String, String> {
+        let (_, libtorch) =
+            Torch::find(&search(env)).map_err(|error| format!("{error}; {CUDA} comes with it"))?;
+        Torch::cuda(libtorch.parent().unwrap_or(&libtorch))
+            .map(|it| format!("libtorch for CUDA at {}", it.display()))
     }
 
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
@@ -98,11 +109,13 @@ fn script(
     let missing = |reason| LoadError::Engine { path: named.to_owned(), reason };
     let torch = Torch::open(&options.search()).map_err(missing)?;
     torch.inter_op(options.threads.inter_op);
+    let device = options.gpu.pytorch();
+    torch.reach(&device).map_err(|error| missing(brief(&error).to_owned()))?;
     let malformed = |reason| LoadError::Malformed { path: named.to_owned(), reason };
-    let module = torch.load(file, options.threads.intra_op).map_err(|error| {
+    let module = torch.load(file, &device, options.threads.intra_op).map_err(|error| {
         malformed(format!("libtorch {} does not load it: {}", torch.version(), brief(&error)))
     })?;
-    tracing::info!(model = options.name, "libtorch {} runs it", torch.version());
+    tracing::info!(model = options.name, "libtorch {} runs it on {device}", torch.version());
     let bytes = file.metadata().map(|it| it.len()).unwrap_or(0);
     let script = Script::new(module, labels, bytes, options).map_err(malformed)?;
     Ok(Box::new(script))

@@ -1,38 +1,20 @@
 //! A TorchScript module as a model.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use weir_native::torch::{Argument, Input, Module, Output};
-use weir_proto::tensor::elements;
-use weir_sdk::{Batching, Code, Data, DataType, Error, Model, Signature, Tensor, TensorSpec};
+use weir_native::torch::{Argument, Module};
+use weir_sdk::{Batching, Code, DataType, Error, Model, Signature, Tensor, TensorSpec};
 
 use super::brief;
-use crate::runtime::LoadOptions;
+use crate::runtime::{LoadOptions, lent};
 
-/// The types, by the numbers the shim knows them by.
-const DATATYPES: [DataType; 14] = [
-    DataType::Bool,
-    DataType::Uint8,
-    DataType::Uint16,
-    DataType::Uint32,
-    DataType::Uint64,
-    DataType::Int8,
-    DataType::Int16,
-    DataType::Int32,
-    DataType::Int64,
-    DataType::Fp16,
-    DataType::Bf16,
-    DataType::Fp32,
-    DataType::Fp64,
-    DataType::Bytes,
-];
 /// What nobody knows before it is measured, and more than is worth doing on the thread that has the request.
 const COST: Duration = Duration::from_millis(1);
 
 pub(super) struct Script {
     module: Module,
     signature: Signature,
+    threads: usize,
     bytes: u64,
 }
 
@@ -65,7 +47,7 @@ impl Script {
         }
         let platform = "pytorch_torchscript".to_owned();
         let signature = Signature { platform, inputs, outputs, ..Signature::default() };
-        Ok(Self { module, signature, bytes })
+        Ok(Self { module, signature, threads: options.threads.in_library(), bytes })
     }
 }
 
@@ -106,20 +88,18 @@ impl Model for Script {
     }
 
     fn predict(&self, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>, Error> {
-        let raw: Vec<Cow<'_, [u8]>> = inputs.iter().map(raw).collect();
-        let given: Vec<Input<'_>> = inputs
-            .iter()
-            .zip(&raw)
-            .map(|(tensor, data)| Input { datatype: number(tensor.datatype()), shape: &tensor.shape, data })
-            .collect();
         let failed = |text: String| Error::new(Code::Inference, brief(&text).to_owned());
-        let outputs = self.module.run(&given).map_err(failed)?;
-        let outputs = outputs.into_iter().map(tensor).collect::<Result<Vec<_>, Error>>()?;
+        let outputs = lent::to(inputs, |given| self.module.run(given)).map_err(failed)?;
+        let outputs = outputs.into_iter().map(lent::take).collect::<Result<Vec<_>, Error>>()?;
         self.pick(outputs, wanted)
     }
 
     fn cost(&self, _rows: usize) -> Duration {
         COST
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 
     fn batching(&self) -> Batching {
@@ -159,29 +139,4 @@ impl Script {
         outputs.clear();
         picked.ok_or_else(|| Error::new(Code::Inference, "the model left out an output that was asked for"))
     }
-}
-
-/// The elements of a tensor as they lie in memory.
-fn raw(tensor: &Tensor) -> Cow<'_, [u8]> {
-    weir_proto::for_each_data!(
-        &tensor.data,
-        numbers => Cow::Borrowed(numbers.as_bytes()),
-        strings => Cow::Owned(Data::Bytes(strings.clone()).into_raw().into())
-    )
-}
-
-fn number(datatype: DataType) -> u8 {
-    let at = DATATYPES.iter().position(|it| *it == datatype).unwrap_or(DATATYPES.len());
-    u8::try_from(at).unwrap_or(u8::MAX)
-}
-
-fn tensor(output: Output) -> Result<Tensor, Error> {
-    let wrong = |text: String| Error::new(Code::Inference, format!("output `{}`: {text}", output.name));
-    let datatype = *DATATYPES
-        .get(usize::from(output.datatype))
-        .ok_or_else(|| wrong(format!("type {} is none of the protocol's", output.datatype)))?;
-    let count = elements(&output.shape).ok_or_else(|| wrong(format!("shape {:?}", output.shape)))?;
-    let data = Data::from_raw(datatype, output.data.clone(), count, &output.name);
-    let data = data.map_err(|error| wrong(error.message))?;
-    Ok(Tensor::new(output.name, output.shape, data))
 }

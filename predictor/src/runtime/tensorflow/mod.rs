@@ -59,22 +59,39 @@ impl Runtime for Tensorflow {
         let tags = tags(&graphs, &file)?;
         let library = Library::of(&options.search());
         let library = library.map_err(|reason| LoadError::Engine { path: folder.to_owned(), reason })?;
-        let threads =
-            SessionOptions { intra_op: options.threads.intra_op, inter_op: options.threads.inter_op };
+        let gpu = options.gpu.told();
+        let computed = SessionOptions {
+            intra_op: options.threads.intra_op,
+            inter_op: options.threads.inter_op,
+            gpu,
+            gpu_memory_fraction: options.gpu.memory_fraction(),
+        };
         let failed = |error: Failure| LoadError::Malformed {
             path: folder.to_owned(),
             reason: format!("TensorFlow {} cannot load it: {}", library.version(), error.message),
         };
-        let mut session = library.load(folder, &tags, &threads).map_err(failed)?;
+        let mut session = library.load(folder, &tags, &computed).map_err(failed)?;
+        let gpus = session.gpus().map_err(failed)?;
+        if let (Some(gpu), []) = (gpu, gpus.as_slice()) {
+            return Err(LoadError::Engine {
+                path: folder.to_owned(),
+                reason: format!(
+                    "GPU {gpu} is asked for, and TensorFlow {} finds none: its library is for processors, or CUDA or the GPU is \
+                     not there; get one for CUDA by `pip install tensorflow[and-cuda]`, or leave out --gpu_device",
+                    library.version()
+                ),
+            });
+        }
         let told = session.take_meta_graph();
         let graph = match graphs.into_iter().find(|it| it.tags == tags) {
             Some(graph) => graph,
             None => MetaGraph::read(&told)
                 .map_err(|reason| LoadError::Malformed { path: file.clone(), reason })?,
         };
-        let model = SavedModel::new(session, &graph, size(folder));
+        let model = SavedModel::new(session, &graph, options.threads.in_library(), size(folder));
         let model = model.map_err(|reason| LoadError::Malformed { path: file, reason })?;
-        tracing::debug!(version = library.version(), "TensorFlow loaded {}", folder.display());
+        let on = if gpus.is_empty() { "the processor".to_owned() } else { gpus.join(", ") };
+        tracing::info!(model = options.name, "TensorFlow {} runs it on {on}", library.version());
         Ok(Box::new(model))
     }
 }

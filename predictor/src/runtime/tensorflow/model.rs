@@ -27,21 +27,27 @@ struct Served {
     session: Arc<Session>,
     inputs: Vec<Endpoint>,
     outputs: Vec<Endpoint>,
+    threads: usize,
     pace: Pace,
 }
 
 impl SavedModel {
     /// Finds what the signatures name in the session's graph. Signatures of what is not served, such as sparse tensors, are
-    /// left out.
+    /// left out. `threads` compute during one prediction.
     ///
     /// # Errors
     /// Why no signature can be served.
-    pub(super) fn new(session: Session, graph: &MetaGraph, bytes: u64) -> Result<Self, String> {
+    pub(super) fn new(
+        session: Session,
+        graph: &MetaGraph,
+        threads: usize,
+        bytes: u64,
+    ) -> Result<Self, String> {
         let session = Arc::new(session);
         let mut signatures = Vec::with_capacity(graph.signatures.len());
         let mut refused = Vec::new();
         for it in &graph.signatures {
-            match Served::new(&session, it) {
+            match Served::new(&session, it, threads) {
                 Ok(served) => signatures.push(served),
                 Err(reason) => refused.push(format!("signature `{}`: {reason}", it.name)),
             }
@@ -72,7 +78,7 @@ impl SavedModel {
 }
 
 impl Served {
-    fn new(session: &Arc<Session>, told: &SignatureDef) -> Result<Self, String> {
+    fn new(session: &Arc<Session>, told: &SignatureDef, threads: usize) -> Result<Self, String> {
         let ends = |tensors: &[TensorInfo]| -> Result<Vec<Endpoint>, String> {
             tensors.iter().map(|it| endpoint(session, it)).collect()
         };
@@ -86,6 +92,7 @@ impl Served {
             session: Arc::clone(session),
             inputs,
             outputs,
+            threads,
             pace: Pace::default(),
         })
     }
@@ -156,6 +163,10 @@ impl Model for Served {
         self.pace.of(rows)
     }
 
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
     fn batching(&self) -> Batching {
         let mut all = self.signature.inputs.iter().chain(&self.signature.outputs);
         let open = |it: &TensorSpec| !it.unranked && it.shape.first() == Some(&-1);
@@ -187,6 +198,10 @@ impl Model for SavedModel {
 
     fn cost(&self, rows: usize) -> Duration {
         self.first().cost(rows)
+    }
+
+    fn threads(&self) -> usize {
+        self.first().threads()
     }
 
     fn under(&self, signature_name: &str) -> Option<&dyn Model> {

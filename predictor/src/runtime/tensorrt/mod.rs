@@ -1,12 +1,15 @@
-//! TensorRT: ONNX models, and those that hold an engine in an EPContext, by ONNX Runtime's TensorRT provider. Engines of their own
-//! (`.plan`) are refused with what serves them.
+//! TensorRT: serialized engines (`.plan`) by libnvinfer; ONNX models, and those that hold an engine in an EPContext, by ONNX
+//! Runtime's TensorRT provider. Whichever of the two is missing is told with what else serves the model.
+
+mod plan;
+mod profile;
 
 use std::path::Path;
 
-use weir_native::onnxruntime::WANTED;
+use weir_native::tensorrt;
 use weir_sdk::{Env, Model};
 
-use super::onnx::load_with;
+use super::onnx::{load_with, provider};
 use super::{LoadError, LoadOptions, Runtime, search};
 
 /// The runtime of models for TensorRT.
@@ -18,11 +21,7 @@ impl Runtime for TensorRt {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["onnx"]
-    }
-
-    fn refused_extensions(&self) -> &'static [&'static str] {
-        ENGINES
+        &["plan", "engine", "trt", "onnx"]
     }
 
     fn only_by_name(&self) -> bool {
@@ -31,34 +30,36 @@ impl Runtime for TensorRt {
     }
 
     fn engine(&self, env: &Env) -> Result<String, String> {
-        let found = WANTED.find(&search(env));
-        let found = found.map_err(|error| format!("{error}; the package for GPUs is onnxruntime-gpu"))?;
-        let provider = found.with_file_name(PROVIDER);
-        if provider.is_file() {
-            return Ok(format!("ONNX Runtime's TensorRT provider at {}", provider.display()));
+        match (libnvinfer(env), provider(env, PROVIDER)) {
+            (Ok(engines), Ok(models)) => Ok(format!("{engines} for engines, {models} for ONNX models")),
+            (Ok(engines), Err(missing)) => {
+                Ok(format!("{engines} for engines, and nothing for ONNX models: {missing}"))
+            }
+            (Err(missing), Ok(models)) => {
+                Ok(format!("{models} for ONNX models, and nothing for engines: {missing}"))
+            }
+            (Err(engines), Err(models)) => {
+                Err(format!("for engines, {engines}; for ONNX models, {models}; {UPSTREAM}"))
+            }
         }
-        Err(format!(
-            "ONNX Runtime at {} is for processors: {PROVIDER} is not beside it; get it by `pip install onnxruntime-gpu`, or \
-             name a server that has it by --upstream",
-            found.display()
-        ))
     }
 
     fn load(&self, path: &Path, options: &LoadOptions) -> Result<Box<dyn Model>, LoadError> {
-        if path.extension().and_then(|it| it.to_str()).is_some_and(|it| ENGINES.contains(&it)) {
-            return Err(LoadError::Unsupported {
-                path: path.to_owned(),
-                what: "a serialized TensorRT engine".to_owned(),
-                advice: "name a Triton that serves it by --upstream=HOST:PORT, or serve the ONNX model it was built from, of \
-                         which the TensorRT provider builds and keeps the engine (--tensorrt_engine_cache)"
-                    .to_owned(),
-            });
+        let missing = |reason| LoadError::Engine { path: path.to_owned(), reason };
+        if path.extension().is_some_and(|it| it == "onnx") {
+            provider(&options.env, PROVIDER).map_err(|reason| missing(format!("{reason}; {UPSTREAM}")))?;
+            return load_with(path, options, &options.gpu.for_tensorrt());
         }
-        self.engine(&options.env).map_err(|reason| LoadError::Engine { path: path.to_owned(), reason })?;
-        load_with(path, options, &options.gpu.for_tensorrt())
+        plan::load(path, options)
     }
 }
 
-const ENGINES: &[&str] = &["plan", "engine", "trt"];
-/// The provider's file, beside ONNX Runtime's own.
-const PROVIDER: &str = "libonnxruntime_providers_tensorrt.so";
+const UPSTREAM: &str = "or name a server that has it by --upstream=HOST:PORT";
+/// ONNX Runtime's name of the provider.
+const PROVIDER: &str = "tensorrt";
+
+/// What serves engines.
+fn libnvinfer(env: &Env) -> Result<String, String> {
+    let (_, library) = tensorrt::TensorRt::find(&search(env))?;
+    Ok(format!("TensorRT at {}", library.display()))
+}

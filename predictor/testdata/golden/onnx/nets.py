@@ -1,6 +1,7 @@
 """Golden neural nets with random weights, in the form that PyTorch exports them in, and what ONNX Runtime answers.
 
-    python nets.py OUT    # beside what `skl.py` writes, in the same form
+    python nets.py OUT                    # beside what `skl.py` writes, in the same form
+    python nets.py resnet18 FILE.onnx     # a net of the size of ResNet-18, for benches
 """
 
 import pathlib
@@ -64,7 +65,14 @@ def cifar(net):
         [{"image": rng.uniform(-1, 1, (rows, 3, 32, 32)).astype(np.float32)} for rows in (1, 4, 9)]
 
 
-def resnet(net):
+SMALL = [(8, 8, 1), (8, 16, 2), (16, 32, 2)]
+EIGHTEEN = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2), (512, 512, 1)]
+
+
+def resnet(net, blocks=SMALL, size=64, classes=10):
+    """A residual net; of its blocks each has its channels that come in and go out, and its stride."""
+    first, last = blocks[0][0], blocks[-1][1]
+
     def normalized(x, channels):
         ones = (1 + 0.1 * rng.normal(size=channels)).astype(np.float32)
         return net.add("BatchNormalization", x, net.weight(ones), net.random(channels), net.random(channels), net.weight(np.abs(ones)))
@@ -77,14 +85,14 @@ def resnet(net):
             x = normalized(net.add("Conv", x, net.random(channels, given, 1, 1), strides=[stride] * 2, kernel_shape=[1, 1]), channels)
         return net.add("Relu", net.add("Add", y, x))
 
-    x = net.add("Conv", "image", net.random(8, 3, 7, 7), pads=[3] * 4, strides=[2, 2], kernel_shape=[7, 7])
-    x = net.add("MaxPool", net.add("Relu", normalized(x, 8)), kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
-    for given, channels, stride in [(8, 8, 1), (8, 16, 2), (16, 32, 2)]:
+    x = net.add("Conv", "image", net.random(first, 3, 7, 7), pads=[3] * 4, strides=[2, 2], kernel_shape=[7, 7])
+    x = net.add("MaxPool", net.add("Relu", normalized(x, first)), kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    for given, channels, stride in blocks:
         x = block(x, given, channels, stride)
     x = net.add("Flatten", net.add("GlobalAveragePool", x))
-    x = net.add("Softmax", net.add("Gemm", x, net.random(10, 32), net.random(10), transB=1), axis=1)
-    return net.done([("image", FLOAT, ["batch", 3, 64, 64])], [(x, "classes", FLOAT, ["batch", 10])]), \
-        [{"image": rng.uniform(-1, 1, (rows, 3, 64, 64)).astype(np.float32)} for rows in (1, 3)]
+    x = net.add("Softmax", net.add("Gemm", x, net.random(classes, last), net.random(classes), transB=1), axis=1)
+    return net.done([("image", FLOAT, ["batch", 3, size, size])], [(x, "classes", FLOAT, ["batch", classes])]), \
+        [{"image": rng.uniform(-1, 1, (rows, 3, size, size)).astype(np.float32)} for rows in (1, 3)]
 
 
 def encoder(net, width=32, heads=4, layers=2, words=50):
@@ -168,4 +176,7 @@ def main(out):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "resnet18":
+        onnx.save(resnet(Net(), EIGHTEEN, size=224, classes=1000)[0], sys.argv[2])
+    else:
+        main(sys.argv[1])

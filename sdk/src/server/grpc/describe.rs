@@ -77,8 +77,12 @@ async fn model_metadata(
     app: &App,
     it: wire::ModelMetadataRequest,
 ) -> Result<wire::ModelMetadataResponse, Error> {
-    let it = app.handle.metadata(&it.name, &it.version).await?;
-    let properties = crate::properties::to_wire(&it.signature);
+    let asked = it.version;
+    let it = app.handle.metadata(&it.name, &asked).await?;
+    let mut properties = crate::properties::to_wire(&it.signature);
+    if !asked.is_empty() && !it.version.is_empty() {
+        properties.insert(crate::properties::VERSION.to_owned(), it.version);
+    }
     let spec = |it: TensorSpec| wire::model_metadata_response::TensorMetadata {
         name: it.name,
         datatype: it.datatype.name().to_owned(),

@@ -13,8 +13,8 @@ use weir_proto::Error;
 use weir_proto::generated::inference as wire;
 
 use super::Grpc;
-use crate::RepositoryVerb;
 use crate::server::app::App;
+use crate::{ModelState, RepositoryVerb};
 
 /// A method of this file.
 #[derive(Debug, Clone, Copy)]
@@ -60,15 +60,17 @@ async fn index(app: &App, it: wire::RepositoryIndexRequest) -> Result<wire::Repo
     if !it.repository_name.is_empty() {
         return Err(named());
     }
-    let mut models = app.handle.models().await;
-    models.retain(|model| !it.ready || model.is_ready());
-    let entry = |it: crate::ModelStatus| wire::repository_index_response::ModelIndex {
-        name: it.name,
-        version: it.version,
-        state: it.state.repository_name().to_owned(),
-        reason: it.reason,
-    };
-    Ok(wire::RepositoryIndexResponse { models: models.into_iter().map(entry).collect() })
+    let mut models = Vec::new();
+    for model in app.handle.models().await {
+        let rows = model.rows().into_iter().filter(|row| !it.ready || row.state == ModelState::Ready);
+        models.extend(rows.map(|row| wire::repository_index_response::ModelIndex {
+            name: model.name.clone(),
+            version: row.version,
+            state: row.state.repository_name().to_owned(),
+            reason: row.reason,
+        }));
+    }
+    Ok(wire::RepositoryIndexResponse { models })
 }
 
 /// The model's name, out of field 1 and field 2.

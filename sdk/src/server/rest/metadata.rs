@@ -35,7 +35,8 @@ pub(super) fn signature_def(metadata: &Metadata) -> Vec<u8> {
     let mut out = b"{\"model_spec\":{\"name\":".to_vec();
     json::push_str(&mut out, &metadata.name);
     out.extend_from_slice(b",\"signature_name\":\"\",\"version\":");
-    json::push_str(&mut out, metadata.versions.first().map_or("", String::as_str));
+    let version = Some(&metadata.version).filter(|it| !it.is_empty()).or(metadata.versions.last());
+    json::push_str(&mut out, version.map_or("", String::as_str));
     out.extend_from_slice(br#"},"metadata":{"signature_def":{"signature_def":{"#);
     if metadata.signatures.is_empty() {
         push_signature(&mut out, "serving_default", &metadata.signature);

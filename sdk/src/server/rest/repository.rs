@@ -8,31 +8,37 @@ use weir_proto::json::{self, Kind, Reader};
 use super::super::app::App;
 use super::Shared;
 use super::respond::{json_body, refuse};
-use crate::{Context, ModelStatus, RepositoryVerb};
+use crate::{Context, ModelState, RepositoryVerb, VersionStatus};
 
-/// Answers `[{name, version, state, reason}]`. A body `{"ready": true}` leaves out models that do not answer.
+/// Answers `[{name, version, state, reason}]`, an entry a version, with `memory_bytes` where anybody can tell. A body `{"ready": true}` leaves out models that do not answer.
 pub(super) async fn index(State(app): Shared, request: Request) -> Response {
     match only_ready(&app, request).await {
         Ok(only_ready) => {
-            let mut models = app.handle.models().await;
-            models.retain(|it| !only_ready || it.is_ready());
+            let models = app.handle.models().await;
+            let mut rows: Vec<_> =
+                models.iter().flat_map(|it| it.rows().into_iter().map(|row| (&*it.name, row))).collect();
+            rows.retain(|(_, it)| !only_ready || it.state == ModelState::Ready);
             let mut out = Vec::new();
-            json::push_list(&mut out, &models, push_entry);
+            json::push_list(&mut out, &rows, push_entry);
             json_body(out.into())
         }
         Err(error) => refuse(&app, error),
     }
 }
 
-fn push_entry(out: &mut Vec<u8>, status: &ModelStatus) {
+fn push_entry(out: &mut Vec<u8>, (name, status): &(&str, VersionStatus)) {
     out.extend_from_slice(b"{\"name\":");
-    json::push_str(out, &status.name);
+    json::push_str(out, name);
     out.extend_from_slice(b",\"version\":");
     json::push_str(out, &status.version);
     out.extend_from_slice(b",\"state\":");
     json::push_str(out, status.state.repository_name());
     out.extend_from_slice(b",\"reason\":");
     json::push_str(out, &status.reason);
+    if let Some(bytes) = status.memory_bytes {
+        out.extend_from_slice(b",\"memory_bytes\":");
+        json::push_u64(out, bytes);
+    }
     out.push(b'}');
 }
 

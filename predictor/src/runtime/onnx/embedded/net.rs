@@ -172,6 +172,10 @@ impl Model for Net {
         self.pace.of(rows)
     }
 
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
     fn batching(&self) -> Batching {
         self.batching
     }
