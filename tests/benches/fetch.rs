@@ -62,13 +62,15 @@ fn plain(at: SocketAddr, folder: Option<&Path>) -> f64 {
         for _ in 0..READERS {
             scope.spawn(|| {
                 let mut stream = TcpStream::connect(at).unwrap();
+                stream.set_nodelay(true).unwrap();
                 let mut buffer = vec![0; 256 << 10];
                 loop {
                     let file = next.fetch_add(1, Ordering::Relaxed);
                     if file >= FILES {
                         return;
                     }
-                    write!(stream, "GET /bucket/model/{file:04}.bin HTTP/1.1\r\nhost: {at}\r\n\r\n").unwrap();
+                    let request = format!("GET /bucket/model/{file:04}.bin HTTP/1.1\r\nhost: {at}\r\n\r\n");
+                    stream.write_all(request.as_bytes()).unwrap();
                     let mut to =
                         folder.map(|it| std::fs::File::create(it.join(format!("{file:04}.bin"))).unwrap());
                     // The head comes with the first bytes.

@@ -114,7 +114,7 @@ impl Client {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
-            .http1_max_buf_size(512 << 10)
+            .http1_max_buf_size(256 << 10)
             .build(connector);
         Ok(Self { http, policy, pace: settings.transfer })
     }
