@@ -320,15 +320,15 @@ fn a_place_in_parts_and_several_places_are_read() {
     };
     check(
         &model("storage: {path: /a/b, parameters: {type: s3, bucket: c, region: eu}}"),
-        r#"default/demo default 100%: onnx {"path":"/a/b","parameters":{"type":"s3","bucket":"c","region":"eu"}}"#,
+        r#"default/demo default 100%: onnx {"path": "/a/b","parameters": {"type": "s3","bucket": "c","region": "eu"}}"#,
     );
     check(
         &model("storage: {path: a, key: mine}"),
-        r#"default/demo default 100%: onnx {"path":"a","key":"mine"}"#,
+        r#"default/demo default 100%: onnx {"path": "a","key": "mine"}"#,
     );
     check(
         &model("storage: {key: mine}"),
-        "default/demo default 100%: onnx\n5:59: error: spec.predictor.model.storage.path: missing",
+        "default/demo default 100%: onnx\n5:59: error: spec.predictor.model.storage.path: is missing",
     );
     check(
         &beta(
