@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use weir_proto::document;
 use weir_sdk::host::{ExplainHost, ExplainOptions};
-use weir_sdk::{BuildError, Launch, Origin, Peer, Process, ServerFlags, Service, Target, storage};
+use weir_sdk::storage::{Storage, StorageFlags};
+use weir_sdk::{BuildError, Launch, Origin, Peer, Process, ServerFlags, Service, Target};
 
 use method::MethodSpec;
 
@@ -27,6 +28,8 @@ struct Flags {
     /// The folder of the method's data: a path, or a storage URI [default: $STORAGE_URI]
     #[arg(long = "storage_uri")]
     storage_uri: Option<String>,
+    #[command(flatten)]
+    storage: StorageFlags,
     /// The method's options, as a YAML or JSON object [default: $CONFIG]
     #[arg(long = "config", allow_hyphen_values = true)]
     config: Option<String>,
@@ -64,8 +67,10 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let target = Target::parse(host, 80).map_err(|error| config(&error))?;
     let predictor = Peer::new(Origin::Predictor, target, flags.server.max_body_bytes);
     let uri = flags.storage_uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
+    // It reads its data at once, so that nothing of the cache is in use afterwards.
+    let storage = Storage::new(&flags.storage, &launch.env).map_err(|error| config(&error))?;
     let folder =
-        uri.map(|uri| storage::locate(&uri, Path::new("."))).transpose().map_err(|error| config(&error))?;
+        uri.map(|uri| storage.locate(&uri, Path::new("."))).transpose().map_err(|error| config(&error))?;
     let options = flags.config.as_deref().or_else(|| launch.env.get("CONFIG"));
     let options =
         options.map(|it| document::parse_one(it, "--config")).transpose().map_err(|error| config(&error))?;

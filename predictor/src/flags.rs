@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir_sdk::flags::{seconds, switch};
 use weir_sdk::host::repository::VersionPolicy;
 use weir_sdk::host::{BatchFlags, ListedInputs};
+use weir_sdk::storage::StorageFlags;
 use weir_sdk::{ServerFlags, Target};
 
 use crate::models::agent::{self, ModelEntry};
@@ -115,6 +116,8 @@ pub(crate) struct Flags {
     /// The most bytes that all models may hold together; a load beyond that is refused [default: no limit]
     #[arg(long = "memory_limit_bytes", help_heading = MODELS)]
     pub(crate) memory_limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) storage: StorageFlags,
     #[command(flatten)]
     pub(crate) server: ServerFlags,
 }

@@ -11,14 +11,16 @@ mod tests;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use weir_sdk::flags::{ModelControl, switch};
 use weir_sdk::host::repository::Care;
 use weir_sdk::host::{BatchFlags, ListedInputs, ModelHost, ModelOptions, UpstreamHost};
+use weir_sdk::storage::Storage;
 use weir_sdk::{BuildError, Launch, Model, Process, Service, Threads};
 
 use flags::Flags;
-use models::{Models, Shelf, Usual};
+use models::{Models, Place, Shelf, Usual};
 use runtime::python::{self, PythonOptions};
 use runtime::{LoadError, LoadOptions, RUNTIMES, Runtime};
 use tensors::Tensors;
@@ -62,7 +64,13 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
     let base_path = flags.model_base_path.filter(|_| flags.model_config_file.is_none());
     let uri = flags.model_dir.or(base_path);
     let uri = uri.or_else(|| launch.env.get("STORAGE_URI").map(str::to_owned));
-    let uri = uri.or_else(|| (!several).then(|| "/mnt/models".to_owned()));
+    let storage =
+        Storage::new(&flags.storage, &launch.env).map_err(|error| BuildError::Config(error.to_string()))?;
+    // Without a word of where it is the model is in KServe's folder.
+    let own = match uri {
+        Some(uri) => Some(Place::Uri(uri)),
+        None => (!several || storage.names_a_place()).then_some(Place::OfFlags),
+    };
     let batching = flags.batch.options().map_err(BuildError::Config)?;
     let threads = Threads::default();
     // TensorFlow Serving heeds the flag of both where neither of the two is said; nought is as if it were not written.
@@ -110,9 +118,16 @@ pub fn build(launch: &Launch) -> Result<Service, BuildError> {
         tensors,
     };
     let served_inputs = flags.v1_inputs.unwrap_or(ListedInputs::TensorFlowServing);
-    let usual = Usual { options, load: load_options, policy: flags.policy, runtime, served_inputs };
+    let usual = Usual {
+        options,
+        load: load_options,
+        policy: flags.policy,
+        runtime,
+        served_inputs,
+        storage: Arc::new(storage),
+    };
     let shelf = Shelf {
-        own: uri,
+        own,
         entries: flags.models.0,
         config: flags.model_config_file.map(|it| (it, flags.config_poll)),
         repository: flags.model_repository,

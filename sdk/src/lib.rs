@@ -24,6 +24,7 @@ pub mod text_proto;
 pub mod threads;
 pub mod transform;
 mod wire;
+pub mod zip;
 
 pub use call::{
     BoxFuture, Call, Context, Handle, MemoryHeld, Metadata, ModelState, ModelStatus, RepositoryVerb,

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::flags::{Launch, ServerFlags};
 use crate::server::{BindError, Drain, Events, Sockets};
+use crate::storage::command;
 use crate::telemetry::Telemetry;
 use crate::{Handle, Metrics, Pool, Process, Server};
 
@@ -67,6 +68,9 @@ pub fn main(name: &'static str, build: fn(&Launch) -> Result<Service, BuildError
     match launch.args.split_first() {
         // An image from scratch has no shell and no curl: the service itself is what its health check runs.
         Some((first, rest)) if first == "healthcheck" => healthcheck(name, rest),
+        Some((first, rest)) if command::NAMES.contains(&first.as_str()) => {
+            command::run(&Launch { args: rest.to_vec(), env: launch.env.clone() })
+        }
         _ => run(name, build, &launch),
     }
 }

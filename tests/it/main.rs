@@ -35,6 +35,7 @@ mod repository;
 mod schema;
 mod separate;
 mod serve;
+mod storage;
 mod telemetry;
 mod tensorflow;
 mod tensorrt;

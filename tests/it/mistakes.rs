@@ -208,8 +208,8 @@ fn a_mistake_in_a_manifest_is_told_with_file_line_and_field() {
         &["m.yaml:5:", "storageUri", "nowhere does not exist"],
     );
     check(
-        "  predictor: {sklearn: {storageUri: gs://b/m}}",
-        &["m.yaml:5:", "unknown scheme `gs`", "`file://`"],
+        "  predictor: {sklearn: {storageUri: gcs://b/m}}",
+        &["m.yaml:5:", "unknown scheme `gcs`", "`file://`", "`gs://`"],
     );
     check(
         "  predictor: {model: {modelFormat: {name: pmml2}, storageUri: .}}",

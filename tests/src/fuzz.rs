@@ -8,6 +8,7 @@ mod json;
 mod messages;
 mod models;
 mod seeds;
+mod storage;
 mod texts;
 
 use std::fmt::Debug;
@@ -24,6 +25,7 @@ pub use models::{
     ask, background, lightgbm, model_archive, onnx, onnx_graph, open, pickle, pmml, saved_model, worker,
     xgboost,
 };
+pub use storage::{archive, storage_config, store_list};
 pub use texts::{batching, document, manifest, model_config, models_json, warmup_requests};
 
 /// Every parser of outside bytes.
@@ -52,6 +54,9 @@ pub static TARGETS: &[Target] = &[
     Target { name: "models_json", check: models_json, seeds: seeds::models_jsons },
     Target { name: "warmup_requests", check: warmup_requests, seeds: seeds::warmups },
     Target { name: "batching", check: batching, seeds: seeds::batchings },
+    Target { name: "archive", check: archive, seeds: storage::archives },
+    Target { name: "store_list", check: store_list, seeds: storage::store_lists },
+    Target { name: "storage_config", check: storage_config, seeds: storage::storage_configs },
 ];
 
 /// A parser and what must hold for it.

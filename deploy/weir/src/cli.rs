@@ -33,6 +33,9 @@ enum CliCommand {
         /// Such as http://127.0.0.1:8080/v2/health/ready
         url: String,
     },
+    /// Fetch models into folders, as KServe's storage initializer does
+    #[command(disable_help_flag = true, alias = "storage-initializer")]
+    Fetch(ServiceArgs),
     /// Run one predictor, as its own binary would
     #[command(disable_help_flag = true)]
     Predictor(ServiceArgs),
@@ -90,6 +93,9 @@ pub fn main() -> ExitCode {
         CliCommand::Run(args) => commands::run(&args),
         CliCommand::Validate { files } => commands::validate(&files),
         CliCommand::Healthcheck { url } => weir_sdk::run::healthcheck("weir", &[url]),
+        CliCommand::Fetch(it) => {
+            weir_sdk::storage::command::run(&Launch { args: it.args, env: Env::of_process() })
+        }
         CliCommand::Predictor(it) => service(Kind::Predictor, it),
         CliCommand::Transformer(it) => service(Kind::Transformer, it),
         CliCommand::Explainer(it) => service(Kind::Explainer, it),

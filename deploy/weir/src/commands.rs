@@ -41,7 +41,7 @@ pub(crate) fn validate(files: &[PathBuf]) -> ExitCode {
 fn read(files: &[PathBuf]) -> Option<(Plan, Vec<Problem>)> {
     match sources::read(files) {
         Ok(sources) => {
-            let (plan, problems) = plan::read(&sources);
+            let (plan, problems) = plan::read(&sources, &Env::of_process());
             for problem in &problems {
                 complain(&problem.to_string());
             }

@@ -8,7 +8,7 @@ use weir_proto::document::{Position, Problem, Severity};
 use weir_proto::manifest::{
     self, Annotation, Batcher, Container, Explainer, InferenceService, ModelSpec, Serving, Transformer,
 };
-use weir_sdk::{HeaderList, Launch, storage};
+use weir_sdk::{Env, HeaderList, Launch, storage};
 
 use crate::component::Kind;
 use crate::sources::{self, Source};
@@ -33,7 +33,7 @@ impl Plan {
     /// The problems, one a line, when one of them is an error; or why a file cannot be read.
     pub fn of_files(files: &[PathBuf]) -> Result<Self, String> {
         let sources = sources::read(files).map_err(|error| error.to_string())?;
-        let (plan, problems) = read(&sources);
+        let (plan, problems) = read(&sources, &Env::default());
         if has_errors(&problems) {
             return Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         }
@@ -81,10 +81,12 @@ pub struct ComponentPlan {
     pub note: String,
 }
 
-/// Reads manifests into a plan. The plan is complete only when no problem is an error.
-pub(crate) fn read(sources: &[Source]) -> (Plan, Vec<Problem>) {
+/// Reads manifests into a plan. The plan is complete only when no problem is an error. What `env` says of storage is for the
+/// components that fetch something.
+pub(crate) fn read(sources: &[Source], env: &Env) -> (Plan, Vec<Problem>) {
     let mut plan = Plan::default();
     let mut problems = Vec::new();
+    let stores: Vec<_> = env.iter().filter(|(name, _)| storage::is_variable(name)).collect();
     let mut manifests = Vec::with_capacity(sources.len());
     for source in sources {
         let (manifest, met) = manifest::parse(&source.name, &source.text);
@@ -94,8 +96,13 @@ pub(crate) fn read(sources: &[Source]) -> (Plan, Vec<Problem>) {
     // Which models a predictor has must be known before it is planned, and they may stand anywhere.
     let mut trained = trained::of(&manifests, &mut problems);
     for (source, manifest) in manifests {
-        let mut planner =
-            Planner { source, problems: &mut problems, for_all: Vec::new(), trained: Vec::new() };
+        let mut planner = Planner {
+            source,
+            problems: &mut problems,
+            for_all: Vec::new(),
+            stores: &stores,
+            trained: Vec::new(),
+        };
         for service in manifest.services {
             if plan.services.iter().any(|it| it.name == service.name) {
                 let message =
@@ -150,7 +157,7 @@ fn flag<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
 /// Whether a predictor has a model of its own.
 fn has_own(serving: &Serving) -> bool {
     match serving {
-        Serving::Model(it) => it.storage_uri.is_some() || flag(&it.args, UPSTREAM).is_some(),
+        Serving::Model(it) => it.has_place() || flag(&it.args, UPSTREAM).is_some(),
         Serving::Container(it) => it.storage_uri.is_some() || flag(&it.args, "model_dir").is_some(),
     }
 }
@@ -167,6 +174,8 @@ struct Planner<'a> {
     problems: &'a mut Vec<Problem>,
     /// The flags that every component of a service has.
     for_all: Vec<String>,
+    /// The variables of who runs this that say something of storage.
+    stores: &'a [(&'a str, &'a str)],
     /// The further models of the service's predictor.
     trained: Vec<ModelEntry>,
 }
@@ -301,11 +310,8 @@ impl Planner<'_> {
         let mut args = vec!["--model_format".to_owned(), spec.format.clone()];
         // A model that another server holds lies where that one finds it.
         let elsewhere = flag(&spec.args, UPSTREAM).is_some();
-        match spec.storage_uri.as_ref().filter(|_| !elsewhere) {
-            Some(uri) => {
-                let folder = self.locate(uri, spec.at, "predictor.model.storageUri")?;
-                args.extend(["--model_dir".to_owned(), folder]);
-            }
+        match if elsewhere { None } else { self.place(&spec) } {
+            Some(place) => args.extend(place?),
             None if elsewhere || !self.trained.is_empty() || names_models(&spec.args) => {}
             None => {
                 self.error(spec.at, "predictor.model.storageUri", "missing: where is the model?");
@@ -351,6 +357,23 @@ impl Planner<'_> {
             format!("runtime `{0}`, because modelFormat.name is `{0}`; served by {engine}", spec.format)
         };
         Some(plan)
+    }
+
+    /// The arguments that say where a model is, where the manifest does; `Some(None)` when it says nonsense.
+    fn place(&mut self, spec: &ModelSpec) -> Option<Option<Vec<String>>> {
+        if !spec.storage_uris.is_empty() {
+            let places = spec.storage_uris.iter().map(|(uri, folder)| {
+                self.locate(uri, spec.at, "predictor.storageUris").map(|it| (it, folder.clone()))
+            });
+            let places: Option<Vec<_>> = places.collect();
+            return Some(places.map(|it| vec!["--storage_uris".to_owned(), storage::places_to_json(&it)]));
+        }
+        if let Some(spec) = &spec.storage_spec {
+            return Some(Some(vec!["--storage_spec".to_owned(), spec.clone()]));
+        }
+        let uri = spec.storage_uri.as_ref()?;
+        let folder = self.locate(uri, spec.at, "predictor.model.storageUri");
+        Some(folder.map(|it| vec!["--model_dir".to_owned(), it]))
     }
 
     /// A container of Weir's own services is started here as one of them; any other needs a container engine.
@@ -402,7 +425,13 @@ impl Planner<'_> {
         if kind == Kind::Predictor && !self.trained.is_empty() {
             all.extend(["--models".to_owned(), agent::write(&self.trained)]);
         }
-        let launch = Launch { args: all, env: env.into_iter().collect() };
+        let fetches = matches!(kind, Kind::Predictor | Kind::Explainer);
+        let stores = self
+            .stores
+            .iter()
+            .filter(|_| fetches)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let launch = Launch { args: all, env: stores.chain(env).collect() };
         let mut trial = launch.clone();
         if kind == Kind::Explainer {
             // Its address is not known before the router's sockets are bound.
@@ -418,8 +447,8 @@ impl Planner<'_> {
 
     fn locate(&mut self, uri: &str, at: Position, field: &str) -> Option<String> {
         let base: &Path = &self.source.base;
-        match storage::locate(uri, base) {
-            Ok(path) => Some(path.display().to_string()),
+        match storage::resolve(uri, base) {
+            Ok(place) => Some(place),
             Err(error) => {
                 self.error(at, field, error.to_string());
                 None

@@ -50,7 +50,7 @@ pub(crate) fn of(
 fn entry(source: &Source, model: &TrainedModel) -> Result<ModelEntry, (&'static str, String)> {
     let format = weir_predictor::find(&model.framework);
     format.map_err(|error| ("spec.model.framework", error.to_string()))?;
-    let located = storage::locate(&model.storage_uri, &source.base);
+    let located = storage::resolve(&model.storage_uri, &source.base);
     let located = located.map_err(|error| ("spec.model.storageUri", error.to_string()))?;
     let memory = model.memory.as_deref().map(|text| {
         quantity(text).ok_or_else(|| {
@@ -59,7 +59,7 @@ fn entry(source: &Source, model: &TrainedModel) -> Result<ModelEntry, (&'static 
     });
     Ok(ModelEntry {
         name: model.name.clone(),
-        storage_uri: located.display().to_string(),
+        storage_uri: located,
         framework: model.framework.clone(),
         memory: memory.transpose()?,
     })

@@ -4,10 +4,11 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use weir_sdk::host::repository::{Found, Loaded, Source, VersionPolicy};
-use weir_sdk::storage;
+use weir_sdk::storage::{self, Storage};
 
 use super::warmup;
 use crate::load;
@@ -18,12 +19,25 @@ const MAX_DEPTH: usize = 8;
 /// How many files of one are looked at.
 const MAX_FILES: usize = 10_000;
 
+/// Where a model is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// A path, or a storage URI.
+    Uri(String),
+    /// What the flags of storage say, and KServe's folder where they say nothing.
+    OfFlags,
+}
+
 /// Where a model's versions lie, and how they are loaded.
 pub(super) struct Folder {
     /// The model's name.
     pub(super) name: String,
-    /// Where it is: a path, or a storage URI.
-    pub(super) uri: String,
+    /// Where it is.
+    pub(super) place: Place,
+    /// What fetches it from there.
+    pub(super) storage: Arc<Storage>,
+    /// Where it was on this machine at the last look.
+    pub(super) found: Mutex<Option<PathBuf>>,
     /// A folder in which somebody else may have put it, which goes before.
     pub(super) fetched: Option<PathBuf>,
     /// What reads it, where somebody says so.
@@ -35,11 +49,26 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// Where it is on this machine now; it is fetched where it is not, or is another one by now.
     fn path(&self) -> Result<PathBuf, String> {
-        match self.fetched.as_ref().filter(|it| it.exists()) {
-            Some(fetched) => Ok(fetched.clone()),
-            None => storage::locate(&self.uri, Path::new(".")).map_err(|error| error.to_string()),
-        }
+        let path = match self.fetched.as_ref().filter(|it| it.exists()) {
+            Some(fetched) => fetched.clone(),
+            None => {
+                let uri = match &self.place {
+                    Place::Uri(uri) => Some(uri.as_str()),
+                    Place::OfFlags => None,
+                };
+                self.storage.locate_model(uri, Path::new(".")).map_err(|error| error.to_string())?
+            }
+        };
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.clone());
+        Ok(path)
+    }
+
+    /// Where it was at the last look: a store is not asked for each step.
+    fn last_path(&self) -> Result<PathBuf, String> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        found.filter(|it| it.exists()).map_or_else(|| self.path(), Ok)
     }
 }
 
@@ -64,7 +93,7 @@ impl Source for Folder {
 
     fn load(&self, wanted: &Found) -> Result<Loaded, String> {
         let started = Instant::now();
-        let base = self.path()?;
+        let base = self.last_path()?;
         let numbered = versions(&base).into_iter().find(|(version, _)| *version == wanted.version);
         let path = numbered.map_or_else(|| base.clone(), |(_, path)| path);
         // Clients are told the file's name; where it lies is for the log.
@@ -84,7 +113,13 @@ impl Source for Folder {
     }
 
     fn place(&self) -> String {
-        self.path().map_or_else(|_| self.uri.clone(), |it| it.display().to_string())
+        self.last_path().map_or_else(
+            |_| match &self.place {
+                Place::Uri(uri) => storage::redacted(uri),
+                Place::OfFlags => "the storage flags".to_owned(),
+            },
+            |it| it.display().to_string(),
+        )
     }
 }
 

@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 
 use weir_sdk::host::repository::{Asked, Catalog, Found, Loaded, Source, VersionPolicy};
 use weir_sdk::host::{ListedInputs, ModelOptions};
+use weir_sdk::storage::Storage;
 
 use crate::runtime::{LoadOptions, RUNTIMES, Runtime, python};
 use agent::ModelEntry;
 use folder::Folder;
+pub(crate) use folder::Place;
 
 pub use warmup::FILE as WARMUP;
 
@@ -28,6 +30,8 @@ pub(crate) struct Usual {
     pub(crate) policy: VersionPolicy,
     /// What reads models whose format nobody names.
     pub(crate) runtime: Option<&'static dyn Runtime>,
+    /// What fetches models that are elsewhere.
+    pub(crate) storage: Arc<Storage>,
     /// What a list of `inputs` means for models of TensorFlow Serving's configuration.
     pub(crate) served_inputs: ListedInputs,
 }
@@ -36,7 +40,7 @@ pub(crate) struct Usual {
 #[derive(Default)]
 pub(crate) struct Shelf {
     /// Where the model of the flags lies.
-    pub(crate) own: Option<String>,
+    pub(crate) own: Option<Place>,
     /// Models that are written on the command line.
     pub(crate) entries: Vec<ModelEntry>,
     /// A configuration, and how often it is read again: `None` with every look, nought never.
@@ -111,7 +115,7 @@ impl Models {
 
     /// Every model that is asked for, with what is said of it.
     fn all(&self, config: Option<Config>, names: &[String]) -> Vec<Asked> {
-        let mut all: Vec<_> = self.shelf.own.as_deref().map(|uri| self.own(uri)).into_iter().collect();
+        let mut all: Vec<_> = self.shelf.own.iter().map(|it| self.own(it)).collect();
         all.extend(self.shelf.entries.iter().cloned().map(|it| self.entry(it)));
         match config {
             Some(Config::Served(models)) => all.extend(models.into_iter().map(|it| self.served(it))),
@@ -156,7 +160,18 @@ impl Models {
             let runtime = if by_python { usual.runtime } else { named.or(usual.runtime) };
             let fetched = self.shelf.repository.as_ref().filter(|_| is_plain(&name)).map(|it| it.join(&name));
             let numbered = AtomicBool::new(false);
-            Arc::new(Folder { name, uri, fetched, runtime, options: load, numbered })
+            let place = Place::Uri(uri);
+            let storage = Arc::clone(&usual.storage);
+            Arc::new(Folder {
+                name,
+                place,
+                storage,
+                fetched,
+                runtime,
+                options: load,
+                numbered,
+                found: Mutex::default(),
+            })
         } else {
             let known: Vec<_> = RUNTIMES.iter().map(|it| it.name()).collect();
             Arc::new(Unknown(format!(
@@ -168,18 +183,20 @@ impl Models {
     }
 
     /// The model of the flags.
-    fn own(&self, uri: &str) -> Asked {
+    fn own(&self, place: &Place) -> Asked {
         let options = self.usual.options.clone();
         let folder = Folder {
             name: options.name.clone(),
-            uri: uri.to_owned(),
+            place: place.clone(),
+            storage: Arc::clone(&self.usual.storage),
+            found: Mutex::default(),
             fetched: None,
             runtime: self.usual.runtime,
             options: self.usual.load.clone(),
             numbered: AtomicBool::new(false),
         };
         let policy = self.usual.policy.clone();
-        Asked { options, policy, declared: None, mark: mark(uri), source: Arc::new(folder) }
+        Asked { options, policy, declared: None, mark: mark(place), source: Arc::new(folder) }
     }
 
     fn of_repository(&self, repository: &Path, name: &str) -> Asked {

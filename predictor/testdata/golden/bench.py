@@ -15,7 +15,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import sklearn
-from sklearn.datasets import make_classification
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
@@ -31,6 +31,9 @@ def main(rounds=5):
     models = {
         "LogisticRegression": LogisticRegression(max_iter=1000).fit(x, y),
         "SVC rbf": SVC().fit(x, y),
+        "SVC rbf, iris": SVC().fit(*load_iris(return_X_y=True)),
+        "SVC rbf, cancer": SVC().fit(*load_breast_cancer(return_X_y=True)),
+        "SVC linear, iris": SVC(kernel="linear").fit(*load_iris(return_X_y=True)),
         "RandomForest 100": RandomForestClassifier(100, random_state=0).fit(x, y),
     }
     theirs, ours = {}, {}

@@ -123,6 +123,10 @@ pub struct ModelSpec {
     pub format_version: Option<String>,
     /// Where the files are.
     pub storage_uri: Option<String>,
+    /// The same in parts, `storage: {key, path, parameters}`, as JSON: a secret may complete it.
+    pub storage_spec: Option<String>,
+    /// Several places, each with the folder it shall be in.
+    pub storage_uris: Vec<(String, String)>,
     /// `v1`, `v2`, `grpc-v1` or `grpc-v2`.
     pub protocol_version: Option<String>,
     /// The runtime the user wants, by name.
@@ -135,6 +139,13 @@ pub struct ModelSpec {
     pub asks_for_gpu: bool,
     /// Where it is written.
     pub at: Position,
+}
+
+impl ModelSpec {
+    /// Whether it says where the files are, in whichever way.
+    pub fn has_place(&self) -> bool {
+        self.storage_uri.is_some() || self.storage_spec.is_some() || !self.storage_uris.is_empty()
+    }
 }
 
 /// The component that reshapes requests before, and answers after, the predictor.

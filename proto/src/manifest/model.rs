@@ -38,11 +38,11 @@ pub(super) fn framework(fields: Fields<'_>, format: &str) -> Option<ModelSpec> {
 /// Reads what both have, and ends the reading. `args` come before those that are written.
 fn shared(fields: Fields<'_>, mut args: Vec<String>) -> ModelSpec {
     let storage_uri = fields.string("storageUri").map(str::to_owned);
-    let stored = if storage_uri.is_some() {
+    let storage_spec = if storage_uri.is_some() {
         fields.ignored(&["storage"]);
         None
     } else {
-        fields.fields("storage").and_then(storage)
+        fields.fields("storage").and_then(storage).and_then(|()| fields.node("storage")).map(Node::to_json)
     };
     let protocol_version = fields.string("protocolVersion").map(str::to_owned);
     if let Some(unknown) = protocol_version.as_deref().filter(|it| !PROTOCOLS.contains(it)) {
@@ -61,7 +61,9 @@ fn shared(fields: Fields<'_>, mut args: Vec<String>) -> ModelSpec {
     ModelSpec {
         format: String::new(),
         format_version: None,
-        storage_uri: storage_uri.or(stored),
+        storage_uri,
+        storage_spec,
+        storage_uris: Vec::new(),
         protocol_version,
         runtime: None,
         args,
@@ -81,24 +83,27 @@ fn asks_for_gpu(resources: &Node) -> bool {
     })
 }
 
-/// Reads a place that is written in parts. KServe completes it from a secret of the cluster, which is not at hand here, so
-/// the parts have to tell all of it.
-fn storage(fields: Fields<'_>) -> Option<String> {
-    let path = fields.required_string("path").map(str::to_owned);
-    let parameters = fields.fields("parameters").map(|it| {
-        let read = (it.string("type").map(str::to_owned), it.string("bucket").map(str::to_owned));
-        it.ignore_rest();
-        read
-    });
-    fields.ignored(&["key", "schemaPath"]);
-    let (problems, at, place) = (fields.problems(), fields.at(), fields.path().to_owned());
-    fields.finish();
-    let path = path?;
-    if let Some((Some(scheme), Some(bucket))) = parameters {
-        return Some(format!("{scheme}://{bucket}/{}", path.trim_start_matches('/')));
+/// Checks a place that is written in parts. What is missing of it a secret tells, where the model is loaded.
+fn storage(fields: Fields<'_>) -> Option<()> {
+    let path = fields.required_string("path").map(|_| ());
+    fields.string("key");
+    if let Some(parameters) = fields.fields("parameters") {
+        parameters.string("type");
+        parameters.string("bucket");
+        // What else there may be is the store's: nothing says that it is unknown.
     }
-    let message = "does not tell the whole place, and there is no secret here that does; \
-                   give `parameters.type` and `parameters.bucket`, or `storageUri` instead";
-    problems.error(at, place, message);
-    None
+    fields.ignored(&["schemaPath"]);
+    fields.finish();
+    path
+}
+
+/// Reads several places: `storageUris: [{uri, mountPath}]`.
+pub(super) fn places(fields: &Fields<'_>) -> Vec<(String, String)> {
+    let place = |it: Fields<'_>| {
+        let uri = it.required_string("uri").map(str::to_owned);
+        let folder = it.string("mountPath").unwrap_or("/mnt/models").to_owned();
+        it.finish();
+        Some((uri?, folder))
+    };
+    fields.maps("storageUris").unwrap_or_default().into_iter().filter_map(place).collect()
 }

@@ -49,6 +49,8 @@ fn serving(serving: &Serving) -> String {
     ] {
         part.iter().for_each(|it| write!(told, " {mark}{it}").unwrap());
     }
+    model.storage_spec.iter().for_each(|it| write!(told, " {it}").unwrap());
+    model.storage_uris.iter().for_each(|(uri, folder)| write!(told, " +{uri}={folder}").unwrap());
     args.iter().for_each(|it| write!(told, " {it}").unwrap());
     env.iter().for_each(|(name, value)| write!(told, " {name}={value}").unwrap());
     told
@@ -312,20 +314,27 @@ default/demo default 100%: sklearn; transformer transformer-container [scale]
 }
 
 #[test]
-fn a_place_in_parts_is_put_together_when_it_is_complete() {
+fn a_place_in_parts_and_several_places_are_read() {
     let model = |storage: &str| {
         beta(&format!("\n  predictor: {{model: {{modelFormat: {{name: onnx}}, {storage}}}}}"))
     };
     check(
         &model("storage: {path: /a/b, parameters: {type: s3, bucket: c, region: eu}}"),
-        "default/demo default 100%: onnx @s3://c/a/b
-5:106: warning: spec.predictor.model.storage.parameters.region: has no effect here",
+        r#"default/demo default 100%: onnx {"path": "/a/b","parameters": {"type": "s3","bucket": "c","region": "eu"}}"#,
     );
     check(
         &model("storage: {path: a, key: mine}"),
-        "default/demo default 100%: onnx
-5:59: error: spec.predictor.model.storage: does not tell the whole place, and there is no secret here that does; give `parameters.type` and `parameters.bucket`, or `storageUri` instead
-5:74: warning: spec.predictor.model.storage.key: has no effect here",
+        r#"default/demo default 100%: onnx {"path": "a","key": "mine"}"#,
+    );
+    check(
+        &model("storage: {key: mine}"),
+        "default/demo default 100%: onnx\n5:59: error: spec.predictor.model.storage.path: is missing",
+    );
+    check(
+        &beta(
+            "\n  predictor: {onnx: {}, storageUris: [{uri: s3://a/b}, {uri: c, mountPath: /mnt/models/d}]}",
+        ),
+        "default/demo default 100%: onnx +s3://a/b=/mnt/models +c=/mnt/models/d",
     );
     check(
         &model("storage: {path: a}, storageUri: b"),

@@ -3,7 +3,7 @@
 use super::component::{self, EXTENSION, POD};
 use super::container::Containers;
 use super::resource::label;
-use super::{Explainer, Predictor, Revision, Serving, Transformer, model};
+use super::{Explainer, ModelSpec, Predictor, Revision, Serving, Transformer, model};
 use crate::document::{Fields, Position};
 
 /// The legacy keys of a predictor, each of which names its format.
@@ -112,9 +112,17 @@ fn predictor(fields: Fields<'_>) -> Option<Component> {
     fields.accepted(&["labels", "annotations"]);
     fields.ignored(EXTENSION);
     fields.ignored(POD);
-    fields.ignored(&["storageUris", "storageContainerName", "workerSpec"]);
+    fields.ignored(&["storageContainerName", "workerSpec"]);
+    let places = match &model {
+        Some(_) => model::places(&fields),
+        None => {
+            fields.ignored(&["storageUris"]);
+            Vec::new()
+        }
+    };
     fields.finish();
 
+    let model = model.map(|it| ModelSpec { storage_uris: places, ..it });
     let (server, transformer) = containers.split();
     let serving = model.map(Serving::Model).or(server.map(Serving::Container))?;
     Some((Predictor { serving, timeout_s, batcher, at }, transformer))

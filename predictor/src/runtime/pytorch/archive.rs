@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_proto::document::{Node, Value, parse_one};
 
-use super::zip::{Archive, Entry, Source};
+use weir_sdk::zip::{Archive, Entry, Source};
 
 /// The most bytes of a manifest or a list of names.
 const SMALL: u64 = 4 << 20;

@@ -3,7 +3,6 @@
 
 mod archive;
 mod model;
-mod zip;
 
 use std::path::Path;
 
@@ -13,8 +12,8 @@ use weir_sdk::{Env, Model};
 use self::archive::What;
 pub use self::archive::{Manifest, Refused, manifest};
 use self::model::Script;
-pub use self::zip::{Archive, Entry, Source};
 use super::{LoadError, LoadOptions, Runtime, search};
+pub use weir_sdk::zip::{Archive, Entry, Source};
 
 /// How what PyTorch wrote until 1.5, and writes when asked to, begins: a pickle of its magic number.
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -33,7 +32,7 @@ impl Runtime for Pytorch {
     }
 
     fn recognizes(&self, head: &[u8]) -> bool {
-        zip::begins(head) || head.starts_with(LEGACY)
+        weir_sdk::zip::begins(head) || head.starts_with(LEGACY)
     }
 
     fn gpu_flag(&self) -> Option<&'static str> {

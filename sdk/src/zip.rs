@@ -1,5 +1,5 @@
-//! Zip archives, as far as PyTorch and TorchServe write them: the list of what is in one, and single files out of it. No name in
-//! an archive becomes a path. The form is that of PKWARE's APPNOTE 6.3: the list stands at the end, with 64-bit sizes where needed.
+//! Zip archives, as far as models come in them: the list of what is in one, and single files out of it. No name in an archive
+//! becomes a path here. The form is that of PKWARE's APPNOTE 6.3: the list stands at the end, with 64-bit sizes where needed.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -27,7 +27,10 @@ pub struct Entry {
     pub name: String,
     /// Its length in bytes.
     pub length: u64,
-    packed: u64,
+    /// The bytes it takes in the archive.
+    pub packed: u64,
+    /// Its kind and permissions, where the archive was made on Unix; else 0.
+    pub mode: u32,
     method: u16,
     encrypted: bool,
     /// Where its own head begins.
@@ -35,7 +38,7 @@ pub struct Entry {
 }
 
 /// Whether bytes begin as an archive does.
-pub(super) fn begins(head: &[u8]) -> bool {
+pub fn begins(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04")
 }
 
@@ -44,7 +47,7 @@ impl Archive<File> {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
+    pub fn open(path: &Path) -> Result<Self, String> {
         Self::read(File::open(path).map_err(|error| error.to_string())?)
     }
 }
@@ -159,6 +162,8 @@ fn entry(list: &[u8]) -> Result<(Entry, usize), String> {
         name: String::from_utf8_lossy(name).replace('\\', "/"),
         length: length_of_file,
         packed,
+        // The upper byte says which system made it: 3 is Unix.
+        mode: if list[5] == 3 { u32_at(list, 38) >> 16 } else { 0 },
         method: u16_at(list, 10),
         encrypted: u16_at(list, 8) & 1 != 0,
         at,
