@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod graph;
 mod ort;
 pub mod proto;
+mod rows;
 mod signature;
 #[cfg(test)]
 mod tests;

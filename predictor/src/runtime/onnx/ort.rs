@@ -14,6 +14,7 @@ use super::super::pace::Pace;
 use super::super::{LoadError, LoadOptions};
 use super::element::{self, failed};
 use super::graph::Graph;
+use super::rows;
 
 /// A loaded model.
 struct OrtModel {
@@ -169,7 +170,7 @@ fn told(kind: &Kind) -> String {
     }
 }
 
-/// Rows of several requests go together where the first size is open everywhere, and called the same.
+/// Rows of several requests go together where the first size is open everywhere, called the same, and not after something else.
 fn batching(session: &Session) -> Batching {
     let mut batch = None;
     let rows = session.inputs().iter().chain(session.outputs()).all(|it| match &it.kind {
@@ -181,7 +182,15 @@ fn batching(session: &Session) -> Batching {
         Kind::Sequence(element) => matches!(**element, Kind::Map(..)),
         Kind::Map(..) | Kind::Other(_) => false,
     });
-    if rows && batch.is_some() { Batching::Gains } else { Batching::Never }
+    let names = || {
+        session.inputs().iter().chain(session.outputs()).filter_map(|it| match &it.kind {
+            Kind::Tensor { names, .. } => Some(names.as_slice()),
+            _ => None,
+        })
+    };
+    let first = names().filter_map(|it| it.first()).map(String::as_str);
+    let others = names().flat_map(|it| it.iter().skip(1)).map(String::as_str);
+    if rows && batch.is_some() && rows::are_first(first, others) { Batching::Gains } else { Batching::Never }
 }
 
 impl Model for OrtModel {

@@ -153,7 +153,8 @@ fn vocabulary(graph: &Graph, name: &str) -> Option<Vec<String>> {
     })
 }
 
-/// Whether rows of several requests may go together: where the first size is open everywhere, and called the same.
+/// Whether rows of several requests may go together: where the first size is open everywhere, called the same, and not after
+/// something else.
 pub(super) fn batching(graph: &Graph, signature: &Signature, together: Batching) -> Batching {
     let mut called = None;
     let known: HashMap<&str, &Port> =
@@ -171,5 +172,20 @@ pub(super) fn batching(graph: &Graph, signature: &Signature, together: Batching)
             _ => true,
         }
     });
-    if rows { together } else { Batching::Never }
+    let names = |it: &Port| match &it.kind {
+        Kind::Tensor(_, Some(sizes)) => sizes.clone(),
+        _ => Vec::new(),
+    };
+    let sizes: Vec<Vec<Size>> = graph.inputs.iter().chain(&graph.outputs).map(names).collect();
+    let first = sizes.iter().filter_map(|it| it.first()).map(called_so);
+    let others = sizes.iter().flat_map(|it| it.iter().skip(1)).map(called_so);
+    if rows && super::rows::are_first(first, others) { together } else { Batching::Never }
+}
+
+/// The name of an open size, which may be none.
+fn called_so(size: &Size) -> &str {
+    match size {
+        Size::Open(name) => name,
+        Size::Fixed(_) => "",
+    }
 }
