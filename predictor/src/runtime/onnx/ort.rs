@@ -182,15 +182,11 @@ fn batching(session: &Session) -> Batching {
         Kind::Sequence(element) => matches!(**element, Kind::Map(..)),
         Kind::Map(..) | Kind::Other(_) => false,
     });
-    let names = || {
-        session.inputs().iter().chain(session.outputs()).filter_map(|it| match &it.kind {
-            Kind::Tensor { names, .. } => Some(names.as_slice()),
-            _ => None,
-        })
-    };
-    let first = names().filter_map(|it| it.first()).map(String::as_str);
-    let others = names().flat_map(|it| it.iter().skip(1)).map(String::as_str);
-    if rows && batch.is_some() && rows::are_first(first, others) { Batching::Gains } else { Batching::Never }
+    let names = session.inputs().iter().chain(session.outputs()).filter_map(|it| match &it.kind {
+        Kind::Tensor { names, .. } => Some(names.iter().map(String::as_str)),
+        Kind::Sequence(_) | Kind::Map(..) | Kind::Other(_) => None,
+    });
+    if rows && batch.is_some() && rows::are_first(names) { Batching::Gains } else { Batching::Never }
 }
 
 impl Model for OrtModel {

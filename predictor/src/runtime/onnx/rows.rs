@@ -4,13 +4,13 @@
 /// Words in the names of sizes that are no rows: what a recurrent net goes through step by step often comes first.
 const LENGTHS: [&str; 7] = ["seq", "len", "time", "step", "token", "frame", "word"];
 
-/// Returns whether open sizes of such names let the first be rows: `first` are those of first sizes, `others` those behind.
-/// A size without a name tells nothing.
-pub(super) fn are_first<'a>(
-    first: impl IntoIterator<Item = &'a str>,
-    others: impl IntoIterator<Item = &'a str>,
-) -> bool {
-    !first.into_iter().any(is_length) && !others.into_iter().any(is_batch)
+/// Returns whether the first size of every tensor may be the rows, for all that the names of each tensor's open sizes tell. A size
+/// without a name tells nothing.
+pub(super) fn are_first<'a>(tensors: impl IntoIterator<Item: IntoIterator<Item = &'a str>>) -> bool {
+    tensors.into_iter().all(|names| {
+        let mut names = names.into_iter();
+        !names.next().is_some_and(is_length) && !names.any(is_batch)
+    })
 }
 
 fn is_batch(name: &str) -> bool {
@@ -30,11 +30,11 @@ mod tests {
     #[test]
     fn names_of_lengths_and_batches_elsewhere_are_told_from_rows() {
         for name in ["batch", "N", "batch_size", "batch_sequence", "", "unk__7", "None"] {
-            assert!(are_first([name], ["seq_len", "height", ""]), "{name}");
+            assert!(are_first([[name, "seq_len", "height", ""]]), "{name}");
         }
         for name in ["seq", "sequence_length", "Time", "num_tokens"] {
-            assert!(!are_first([name], []), "{name}");
+            assert!(!are_first([[name]]), "{name}");
         }
-        assert!(!are_first(["unk__7"], ["batch"]) && !are_first([""], ["N"]));
+        assert!(!are_first([["batch", ""], ["unk__7", "batch"]]) && !are_first([["", "N"]]));
     }
 }

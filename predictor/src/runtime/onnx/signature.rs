@@ -172,14 +172,11 @@ pub(super) fn batching(graph: &Graph, signature: &Signature, together: Batching)
             _ => true,
         }
     });
-    let names = |it: &Port| match &it.kind {
-        Kind::Tensor(_, Some(sizes)) => sizes.clone(),
-        _ => Vec::new(),
-    };
-    let sizes: Vec<Vec<Size>> = graph.inputs.iter().chain(&graph.outputs).map(names).collect();
-    let first = sizes.iter().filter_map(|it| it.first()).map(called_so);
-    let others = sizes.iter().flat_map(|it| it.iter().skip(1)).map(called_so);
-    if rows && super::rows::are_first(first, others) { together } else { Batching::Never }
+    let names = graph.inputs.iter().chain(&graph.outputs).filter_map(|it| match &it.kind {
+        Kind::Tensor(_, Some(sizes)) => Some(sizes.iter().map(called_so)),
+        _ => None,
+    });
+    if rows && super::rows::are_first(names) { together } else { Batching::Never }
 }
 
 /// The name of an open size, which may be none.
