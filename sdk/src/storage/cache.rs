@@ -53,14 +53,7 @@ impl Fetching<'_> {
             Ok(Listed::Fetched(content)) => publish(&staging, &cache.join("models").join(content)),
             Err(error) => Err(error),
         };
-        // A download that broke off goes on the next time; what is refused or has no room leaves nothing.
-        if matches!(
-            &outcome,
-            Ok(_)
-                | Err(StorageError::Disk { .. }
-                    | StorageError::Refused { .. }
-                    | StorageError::Archive { .. })
-        ) {
+        if is_over(&outcome) {
             let _ = std::fs::remove_dir_all(&staging);
         }
         drop(lock);
@@ -90,13 +83,7 @@ impl Fetching<'_> {
             move_entries(&model, folder)
         };
         let outcome = outcome.await;
-        if matches!(
-            &outcome,
-            Ok(())
-                | Err(StorageError::Disk { .. }
-                    | StorageError::Refused { .. }
-                    | StorageError::Archive { .. })
-        ) {
+        if is_over(&outcome) {
             let _ = std::fs::remove_dir_all(&staging);
         }
         drop(lock);
@@ -230,6 +217,15 @@ fn content_key(place: &Place, listing: &Listing) -> String {
         })
         .collect();
     sha256(serde_json::json!([place.without_query(), objects]).to_string().as_bytes())[..32].to_owned()
+}
+
+/// Whether nothing of an attempt is to stay: a download that broke off goes on the next time; what is refused or has no room
+/// leaves nothing.
+fn is_over<T>(outcome: &Result<T, StorageError>) -> bool {
+    matches!(
+        outcome,
+        Ok(_) | Err(StorageError::Disk { .. } | StorageError::Refused { .. } | StorageError::Archive { .. })
+    )
 }
 
 fn make_folder(path: &Path) -> Result<(), StorageError> {
