@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,15 @@ pub(crate) enum Place {
     OfFlags,
 }
 
+impl Place {
+    fn uri(&self) -> Option<&str> {
+        match self {
+            Self::Uri(uri) => Some(uri),
+            Self::OfFlags => None,
+        }
+    }
+}
+
 /// Where a model's versions lie, and how they are loaded.
 pub(super) struct Folder {
     /// The model's name.
@@ -49,32 +59,28 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Where it is on this machine now; it is fetched where it is not, or is another one by now.
-    fn path(&self) -> Result<PathBuf, String> {
-        let path = match self.fetched.as_ref().filter(|it| it.exists()) {
-            Some(fetched) => fetched.clone(),
+    /// Where it is on this machine. Who `asks` has a store asked whether it is another one by now, and fetched then; else it is
+    /// where it was, since to list a store costs connections and money.
+    fn path(&self, asks: bool) -> Result<PathBuf, String> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is on this machine costs nothing to look up, and may be a link that leads elsewhere by now.
+        let is_known = !asks && found.is_some() && !self.storage.is_here(self.place.uri());
+        let known = found.take().filter(|_| is_known);
+        let path = match self.fetched.clone().into_iter().chain(known).find(|it| it.exists()) {
+            Some(path) => path,
             None => {
-                let uri = match &self.place {
-                    Place::Uri(uri) => Some(uri.as_str()),
-                    Place::OfFlags => None,
-                };
-                self.storage.locate_model(uri, Path::new(".")).map_err(|error| error.to_string())?
+                let located = self.storage.locate_model(self.place.uri(), Path::new("."));
+                located.map_err(|error| error.to_string())?
             }
         };
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.clone());
+        *found = Some(path.clone());
         Ok(path)
-    }
-
-    /// Where it was at the last look: a store is not asked for each step.
-    fn last_path(&self) -> Result<PathBuf, String> {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        found.filter(|it| it.exists()).map_or_else(|| self.path(), Ok)
     }
 }
 
 impl Source for Folder {
-    fn look(&self, policy: &VersionPolicy) -> Result<Vec<Found>, String> {
-        let path = self.path()?;
+    fn look(&self, policy: &VersionPolicy, asks: bool) -> Result<Vec<Found>, String> {
+        let path = self.path(asks)?;
         let mut versions = versions(&path);
         if !versions.is_empty() {
             self.numbered.store(true, Ordering::Relaxed);
@@ -93,7 +99,7 @@ impl Source for Folder {
 
     fn load(&self, wanted: &Found) -> Result<Loaded, String> {
         let started = Instant::now();
-        let base = self.last_path()?;
+        let base = self.path(false)?;
         let numbered = versions(&base).into_iter().find(|(version, _)| *version == wanted.version);
         let path = numbered.map_or_else(|| base.clone(), |(_, path)| path);
         // Clients are told the file's name; where it lies is for the log.
@@ -113,11 +119,8 @@ impl Source for Folder {
     }
 
     fn place(&self) -> String {
-        self.last_path().map_or_else(
-            |_| match &self.place {
-                Place::Uri(uri) => storage::redacted(uri),
-                Place::OfFlags => "the storage flags".to_owned(),
-            },
+        self.path(false).map_or_else(
+            |_| self.place.uri().map_or_else(|| "the storage flags".to_owned(), storage::redacted),
             |it| it.display().to_string(),
         )
     }
@@ -148,7 +151,8 @@ fn is_passing(name: &std::ffi::OsStr) -> bool {
 /// What can be seen of files without reading them.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
-    /// Changes with any file's name, size and time of change, in whatever order they are met.
+    /// Changes with any file's name, size and time of change, and when another file is in its place; in whatever order they are
+    /// met.
     stamp: u64,
     bytes: u64,
     files: usize,
@@ -176,7 +180,7 @@ impl Seen {
         } else if self.files < MAX_FILES {
             let changed = met.modified().ok().and_then(|it| it.duration_since(SystemTime::UNIX_EPOCH).ok());
             let mut hash = DefaultHasher::new();
-            (within, met.len(), changed).hash(&mut hash);
+            (within, met.len(), changed, met.dev(), met.ino()).hash(&mut hash);
             self.stamp = self.stamp.wrapping_add(hash.finish());
             self.bytes = self.bytes.saturating_add(met.len());
             self.files += 1;

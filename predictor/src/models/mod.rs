@@ -251,7 +251,7 @@ fn mark(what: &(impl Hash + ?Sized)) -> u64 {
 struct Unknown(String);
 
 impl Source for Unknown {
-    fn look(&self, _: &VersionPolicy) -> Result<Vec<Found>, String> {
+    fn look(&self, _: &VersionPolicy, _: bool) -> Result<Vec<Found>, String> {
         Err(self.0.clone())
     }
 

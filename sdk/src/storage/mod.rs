@@ -174,6 +174,19 @@ impl Storage {
         self.places.is_some() || self.spec.as_ref().is_some_and(Spec::has_path)
     }
 
+    /// Whether a service's model is on this machine, so that no store is asked for it.
+    pub fn is_here(&self, uri: Option<&str>) -> bool {
+        let is_here = |uri: &str| {
+            let (settings, place) = self.read(uri)?;
+            Ok::<_, StorageError>(source_of(&place)?.local(&place, Path::new("."), &settings).is_some())
+        };
+        match (&self.places, uri, &self.spec) {
+            (Some(places), _, _) => places.0.iter().all(|(uri, _)| is_here(uri).unwrap_or(false)),
+            (None, Some(uri), _) => is_here(uri).unwrap_or(false),
+            (None, None, spec) => !spec.as_ref().is_some_and(Spec::has_path),
+        }
+    }
+
     /// Makes a service's model available: at the places that its flags name, the URI, or what its storage spec says; in KServe's
     /// folder where nothing says more. Blocks until it is.
     ///

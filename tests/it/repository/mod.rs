@@ -1,6 +1,7 @@
 //! Models and versions that come and go while requests are answered: real servers, and model files that say their version.
 
 mod config;
+mod far;
 mod swaps;
 mod versions;
 

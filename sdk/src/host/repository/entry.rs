@@ -195,7 +195,8 @@ impl Entry {
         if why == Why::Time && (ledger.unloaded || asleep) {
             return Ok(());
         }
-        let wanted = match guarded(|| ledger.asked.source.look(&ledger.asked.policy)) {
+        let asks = matches!(why, Why::Start | Why::Load);
+        let wanted = match guarded(|| ledger.asked.source.look(&ledger.asked.policy, asks)) {
             Ok(wanted) => wanted,
             Err(reason) => return Err(self.lost(&mut ledger, reason)),
         };

@@ -41,11 +41,12 @@ pub struct Found {
 
 /// The versions of one model. Both may block.
 pub trait Source: Send + Sync + 'static {
-    /// Returns those of the versions there are now that are to be served, the highest first.
+    /// Returns those of the versions there are now that are to be served, the highest first. Where nobody `asks` and only time
+    /// has passed, what costs something to find out may be told as it was a while ago.
     ///
     /// # Errors
     /// Why nobody can tell, such as a folder that is not there. What is served goes on.
-    fn look(&self, policy: &VersionPolicy) -> Result<Vec<Found>, String>;
+    fn look(&self, policy: &VersionPolicy, asks: bool) -> Result<Vec<Found>, String>;
 
     /// Loads a version.
     ///
@@ -102,7 +103,7 @@ impl Catalog for Single {
 pub(super) struct ByLoader(pub(super) Loader);
 
 impl Source for ByLoader {
-    fn look(&self, _: &VersionPolicy) -> Result<Vec<Found>, String> {
+    fn look(&self, _: &VersionPolicy, _: bool) -> Result<Vec<Found>, String> {
         Ok(vec![Found { version: 1, ..Found::default() }])
     }
 

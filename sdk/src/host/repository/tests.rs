@@ -64,7 +64,7 @@ struct Shelf {
 }
 
 impl Source for Arc<Shelf> {
-    fn look(&self, policy: &VersionPolicy) -> Result<Vec<Found>, String> {
+    fn look(&self, policy: &VersionPolicy, _: bool) -> Result<Vec<Found>, String> {
         let versions = self.versions.lock().unwrap();
         let chosen = policy.choose(versions.iter().map(|it| it.version));
         Ok(chosen.into_iter().map(|version| Found { version, stamp: version, bytes: None }).collect())
